@@ -1,1 +1,55 @@
-fn main(){}
+//! The developer's chores, one file each: `cargo xtask --help`.
+
+#![allow(clippy::print_stdout, reason = "a command that talks to its caller")]
+
+mod bench;
+mod check;
+mod demo;
+mod onnx_checker;
+mod parts;
+mod run;
+mod setup;
+mod test;
+mod unpack;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Developer chores of Pilotis.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Fetch the pinned native parts into the cache; needs the network once.
+    Setup(setup::Arguments),
+    /// Setup, formatting, lints, all tests and the ONNX checker; ends with one line of counts.
+    Test,
+    /// Formatting and lints only.
+    Check,
+    /// Setup, then the demo in release; further arguments are the demo's.
+    Demo(demo::Arguments),
+    /// The benches, or those of one stage.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Setup(arguments) => setup::run(&arguments),
+        Chore::Test => test::run(),
+        Chore::Check => check::run(),
+        Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

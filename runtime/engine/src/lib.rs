@@ -1,1 +1,16 @@
-//! x
+//! Pilotis' runtime: LiDAR point clouds to 3D boxes.
+//!
+//! The modules are the six nouns of the flow, `points -> pillars -> bev -> head -> boxes ->
+//! report`, between [`builder`], the cold path that allocates everything, and [`engine`], the hot
+//! path that allocates nothing. [`device`] holds what is unsafe.
+
+pub mod bev;
+pub mod boxes;
+pub mod device;
+pub mod error;
+pub mod head;
+pub mod package;
+pub mod pillars;
+pub mod points;
+
+pub use error::{BuildError, BuildErrorKind};

@@ -32,6 +32,11 @@ impl Street {
         Self { origin, heading_rad, curvature, half_width_m, cos, sin }
     }
 
+    /// True for the street itself: streets that meet differ in heading.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        (self.heading_rad - other.heading_rad).abs() < 1e-3
+    }
+
     /// Distance along the street and to the left of its centre line.
     pub(super) fn along_across(&self, p: Vec2) -> Vec2 {
         let rel = p - self.origin;
@@ -71,6 +76,8 @@ pub(super) struct Ground {
     base: f32,
     kerb_m: f32,
     pavement_m: f32,
+    /// How bright the carriageway is, about 1: its surface differs from place to place.
+    pub(super) tone: f32,
     /// The carriageways.
     pub(super) streets: Vec<Street>,
     /// A paved place without kerbs, as (centre, half sizes) along the first street's axes.
@@ -93,6 +100,7 @@ impl Ground {
             base: 0.0,
             kerb_m: if draw.chance(0.8) { draw.range(0.06, 0.17) } else { 0.0 },
             pavement_m,
+            tone: draw.bell_within(1.0, 0.18, 0.6, 1.4),
             streets,
             lot: None,
         };
@@ -102,7 +110,8 @@ impl Ground {
 
     /// Height at a place, metres in the sensor frame.
     pub(super) fn height(&self, p: Vec2) -> f32 {
-        let hills = noise(&self.coarse, p / COARSE_SPACING_M) + self.bend.x * p.x * p.x + self.bend.y * p.y * p.y;
+        let hills =
+            noise(&self.coarse, p / COARSE_SPACING_M) + self.bend.x * p.x * p.x + self.bend.y * p.y * p.y;
         let small = noise(&self.fine, p / FINE_SPACING_M);
         let step = (self.beyond_kerb(p) * 14.0).clamp(0.0, 1.0);
         // The carriageway is built flatter than what lies beside it.

@@ -5,7 +5,9 @@ use super::geometry::Pose;
 use super::ground::{Ground, Street};
 use super::people::{park_bicycle, stand_cyclist, stand_pedestrian};
 use super::scene::Scene;
-use super::surroundings::{build_barrier, build_house, build_thicket, stand_bulk, stand_furniture, stand_tree};
+use super::surroundings::{
+    build_barrier, build_house, build_thicket, build_wood, stand_bulk, stand_furniture, stand_tree,
+};
 use super::vehicles::VehiclePlan;
 use glam::Vec2;
 use std::f32::consts::{FRAC_PI_2, PI};
@@ -82,7 +84,8 @@ pub(super) fn build_scene(draw: &mut Draw) -> Scene {
     // Mostly the own car follows its lane; sometimes it is turning.
     let heading = if draw.chance(0.12) { draw.range(-PI, PI) } else { 0.04 * draw.bell() };
     let curvature = if draw.chance(0.35) { 0.004 * draw.bell() } else { 0.0 };
-    let lane_left = Vec2::new(-libm::sinf(heading), libm::cosf(heading)) * (mood.lane_m * draw.range(0.35, 0.65));
+    let lane_left =
+        Vec2::new(-libm::sinf(heading), libm::cosf(heading)) * (mood.lane_m * draw.range(0.35, 0.65));
     let along = Vec2::new(libm::cosf(heading), libm::sinf(heading));
     let mut streets = vec![Street::new(lane_left, heading, curvature, half)];
     if mood.kind == Kind::Intersection || draw.chance(0.2) {
@@ -92,7 +95,8 @@ pub(super) fn build_scene(draw: &mut Draw) -> Scene {
         streets.push(Street::new(lane_left + along * at, heading + turn, 0.0, width));
     }
     let mut ground = Ground::build(draw, streets.clone(), mood.pavement_m);
-    let lot = (mood.kind == Kind::Lot).then(|| (Vec2::new(draw.range(-8.0, 20.0), 0.0), Vec2::new(34.0, 24.0)));
+    let lot =
+        (mood.kind == Kind::Lot).then(|| (Vec2::new(draw.range(-8.0, 20.0), 0.0), Vec2::new(34.0, 24.0)));
     ground.lot = lot;
     let mut scene = Scene::new(ground);
     if let (Some((center, half_lot)), Some(street)) = (lot, streets.first()) {
@@ -144,9 +148,9 @@ fn drive_cars(scene: &mut Scene, draw: &mut Draw, mood: &Mood, street: &Street, 
             if in_reach(place) {
                 if draw.chance(0.07) {
                     let (edge, heading) = street.place(along, side * (lane + 0.9));
-                    stand_cyclist(scene, draw, edge, lane_yaw(heading, side) + 0.05 * draw.bell());
+                    stand_cyclist(scene, edge, lane_yaw(heading, side) + 0.05 * draw.bell(), draw);
                 } else {
-                    n_cars += usize::from(VehiclePlan::draw(draw, false).stand(scene, draw, place, yaw));
+                    n_cars += usize::from(VehiclePlan::draw(draw, false).stand(scene, place, yaw, draw));
                 }
             }
             along += 7.0 + draw.exponential(mean);
@@ -178,13 +182,11 @@ fn park_cars(scene: &mut Scene, draw: &mut Draw, mood: &Mood, street: &Street) {
             let turned = if draw.chance(0.15) { PI } else { 0.0 };
             let quarter = if upright { FRAC_PI_2 } else { 0.0 };
             let yaw = lane_yaw(heading, side) + turned + quarter + jitter * draw.bell();
-            let crossing = scene
-                .ground
-                .streets
-                .iter()
-                .any(|other| other.heading_rad != street.heading_rad && other.along_across(place).y.abs() < other.half_width_m + 3.5);
+            let crossing = scene.ground.streets.iter().any(|other| {
+                !other.is(street) && other.along_across(place).y.abs() < other.half_width_m + 3.5
+            });
             if draw.chance(share) && in_reach(place) && !crossing {
-                n_cars += usize::from(plan.stand(scene, draw, place, yaw));
+                n_cars += usize::from(plan.stand(scene, place, yaw, draw));
             }
             along += length * 0.5 + if upright { 0.3 } else { draw.range(0.5, 1.6) };
         }
@@ -203,14 +205,14 @@ fn fill_lot(scene: &mut Scene, draw: &mut Draw, street: &Street, center: Vec2, h
                 let plan = VehiclePlan::draw(draw, true);
                 let (place, heading) = street.place(along, across + 0.25 * draw.bell());
                 let yaw = heading + draw.sign() * FRAC_PI_2 + 0.03 * draw.bell();
-                n_cars += usize::from(plan.size_lwh.x < 6.5 && plan.stand(scene, draw, place, yaw));
+                n_cars += usize::from(plan.size_lwh.x < 6.5 && plan.stand(scene, place, yaw, draw));
             }
             along += 2.6;
         }
     }
     for _ in 0..draw.index(4) {
         let at = Vec2::new(draw.range(-25.0, 25.0), draw.range(-20.0, 20.0));
-        stand_pedestrian(scene, draw, at, draw.unit() * 2.0 * PI);
+        stand_pedestrian(scene, at, draw.unit() * 2.0 * PI, draw);
     }
 }
 
@@ -220,7 +222,7 @@ fn stray_cars(scene: &mut Scene, draw: &mut Draw, mood: &Mood) {
         let place = Vec2::new(draw.range(-60.0, 60.0), draw.range(-35.0, 35.0));
         let yaw = draw.range(-PI, PI);
         if place.length() > 5.0 && draw.chance(mood.traffic.min(1.0)) {
-            VehiclePlan::draw(draw, true).stand(scene, draw, place, yaw);
+            VehiclePlan::draw(draw, true).stand(scene, place, yaw, draw);
         }
     }
 }
@@ -230,29 +232,35 @@ fn walk_people(scene: &mut Scene, draw: &mut Draw, mood: &Mood, street: &Street)
         let mean = 34.0 / mood.people.max(0.03);
         let mut along = -55.0 + draw.exponential(mean);
         while along < 60.0 {
-            let (place, heading) = street.place(along, side * (street.half_width_m + draw.range(0.5, mood.pavement_m + 0.5)));
+            let (place, heading) =
+                street.place(along, side * (street.half_width_m + draw.range(0.5, mood.pavement_m + 0.5)));
             let yaw = heading + if draw.chance(0.5) { 0.0 } else { PI } + 0.25 * draw.bell();
             match draw.index(10) {
                 0 | 1 => {
-                    stand_cyclist(scene, draw, place, yaw);
+                    stand_cyclist(scene, place, yaw, draw);
                 }
                 2 => {
                     // Crossing the street.
                     let (place, heading) = street.place(along, draw.range(-1.0, 1.0) * street.half_width_m);
-                    stand_pedestrian(scene, draw, place, heading + draw.sign() * FRAC_PI_2 + 0.3 * draw.bell());
+                    stand_pedestrian(
+                        scene,
+                        place,
+                        heading + draw.sign() * FRAC_PI_2 + 0.3 * draw.bell(),
+                        draw,
+                    );
                 }
                 3 | 4 => {
                     for _ in 0..2 + draw.index(3) {
                         let near = place + Vec2::new(draw.bell(), draw.bell()) * 0.7;
-                        stand_pedestrian(scene, draw, near, yaw + 0.4 * draw.bell());
+                        stand_pedestrian(scene, near, yaw + 0.4 * draw.bell(), draw);
                     }
                 }
                 5 => {
                     let (edge, heading) = street.place(along, side * (street.half_width_m - 0.7));
-                    stand_cyclist(scene, draw, edge, lane_yaw(heading, side) + 0.08 * draw.bell());
+                    stand_cyclist(scene, edge, lane_yaw(heading, side) + 0.08 * draw.bell(), draw);
                 }
                 _ => {
-                    stand_pedestrian(scene, draw, place, yaw);
+                    stand_pedestrian(scene, place, yaw, draw);
                 }
             }
             along += 1.0 + draw.exponential(mean);
@@ -267,19 +275,20 @@ fn furnish(scene: &mut Scene, draw: &mut Draw, mood: &Mood, street: &Street) {
         while along < REACH_M {
             let (place, _) = street.place(along, side * (street.half_width_m + 0.7 + 0.15 * draw.bell()));
             if !on_street(scene, place, 0.3) {
-                stand_tree(scene, draw, place);
+                stand_tree(scene, place, draw);
             }
             along += tree_gap * draw.range(0.8, 1.3);
         }
-        let gap = draw.range(4.0, 14.0) * if mood.kind == Kind::OpenRoad { 3.0 } else { 1.0 };
+        let gap = draw.range(2.0, 10.0) * if mood.kind == Kind::OpenRoad { 3.0 } else { 1.0 };
         let mut along = -REACH_M + draw.exponential(gap);
         while along < REACH_M {
-            let (place, heading) = street.place(along, side * (street.half_width_m + draw.range(0.4, mood.pavement_m + 1.0)));
+            let (place, heading) =
+                street.place(along, side * (street.half_width_m + draw.range(0.4, mood.pavement_m + 1.0)));
             if !on_street(scene, place, 0.2) {
                 if draw.chance(0.06) {
                     park_bicycle(scene, place, heading + 0.3 * draw.bell());
                 } else {
-                    stand_furniture(scene, draw, place, lane_yaw(heading, side));
+                    stand_furniture(scene, place, lane_yaw(heading, side), draw);
                 }
             }
             along += 0.5 + draw.exponential(gap);
@@ -304,35 +313,46 @@ fn front(scene: &mut Scene, draw: &mut Draw, mood: &Mood, street: &Street, side:
         let (line, _) = street.place(middle, side * base);
         let clear = |at: Vec2, reach: f32, scene: &Scene| {
             scene.ground.streets.iter().all(|other| {
-                other.heading_rad == street.heading_rad || other.along_across(at).y.abs() > other.half_width_m + 1.5 + reach
+                other.is(street) || other.along_across(at).y.abs() > other.half_width_m + 1.5 + reach
             })
         };
         let half = length * 0.5;
         let house = draw.chance(0.15 + 0.85 * mood.urban);
         if house && clear(place, half, scene) {
-            let spot = Vec2::new(half, 4.0);
-            let (center, _) = street.place(middle, side * (back + 4.2));
+            let spot = Vec2::new(half, 7.0);
+            let (center, _) = street.place(middle, side * (back + 7.2));
             if scene.claim(center, spot, heading) {
                 let pose = scene.stand(place, facing(heading));
-                build_house(scene, draw, pose, length, mood.urban);
+                build_house(scene, pose, length, mood.urban, draw);
+                if setback > 2.5 && draw.chance(0.6) {
+                    // A front garden.
+                    let (at, heading) = street.place(middle, side * (edge + 0.3));
+                    let pose = scene.stand(at, facing(heading));
+                    build_thicket(scene, pose, length, setback - 0.5, draw);
+                }
             }
         } else if draw.chance(0.6) && clear(place, half, scene) {
             let pose = scene.stand(place, facing(heading));
-            build_thicket(scene, draw, pose, length, draw.range(2.0, 16.0));
+            if draw.chance(0.3) {
+                build_wood(scene, pose, length, draw);
+            }
+            build_thicket(scene, pose, length, draw.range(2.0, 16.0), draw);
             for _ in 0..draw.index(5) {
-                let (at, _) = street.place(middle + draw.range(-half, half), side * (back + draw.range(0.0, 18.0)));
-                stand_tree(scene, draw, at);
+                let (at, _) =
+                    street.place(middle + draw.range(-half, half), side * (back + draw.range(0.0, 18.0)));
+                stand_tree(scene, at, draw);
             }
         }
         let divided = draw.chance(if house && setback < 1.5 { 0.05 } else { 0.5 });
         if divided && clear(line, half, scene) && scene.claim(line, Vec2::new(half, 0.15), heading) {
             let pose = Pose::new(scene.ground.point(line), facing(heading));
-            build_barrier(scene, draw, pose, length);
+            build_barrier(scene, pose, length, draw);
         }
-        if draw.chance(0.16) {
-            let (at, heading) = street.place(middle + draw.range(-half, half), side * (base + draw.range(1.2, 7.0)));
+        if draw.chance(0.3) {
+            let (at, heading) =
+                street.place(middle + draw.range(-half, half), side * (base + draw.range(1.2, 7.0)));
             if !on_street(scene, at, 1.5) {
-                stand_bulk(scene, draw, at, heading + draw.range(-0.6, 0.6));
+                stand_bulk(scene, at, heading + draw.range(-0.6, 0.6), draw);
             }
         }
     }

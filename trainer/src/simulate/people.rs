@@ -1,11 +1,11 @@
 //! Pedestrians in stride and riders on bicycles.
 
 use super::draw::Draw;
-use super::scene::{Finish, Matter, Scene};
+use super::scene::{Builder, Finish, Matter, Scene};
 use glam::{Vec2, Vec3};
 
 /// Stands a pedestrian at a place; false where there is no room.
-pub(super) fn stand_pedestrian(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f32) -> bool {
+pub(super) fn stand_pedestrian(scene: &mut Scene, place: Vec2, yaw: f32, draw: &mut Draw) -> bool {
     let child = draw.chance(0.08);
     let h = if child { draw.range(1.1, 1.45) } else { draw.bell_within(1.76, 0.09, 1.5, 1.97) };
     let l = draw.bell_within(0.84, 0.2, 0.45, 1.25) * h / 1.76;
@@ -19,7 +19,7 @@ pub(super) fn stand_pedestrian(scene: &mut Scene, draw: &mut Draw, place: Vec2, 
     let pose = scene.stand(place, yaw);
     let mut part = scene.actor("Pedestrian", pose, Vec3::new(l, w, h));
     let (hip, shoulder) = (0.50 * h, 0.80 * h);
-    let stride = l * 0.5 - 0.09;
+    let stride = l * 0.5 - 0.10;
     let lead = draw.sign();
     let leg = 0.075;
     for side in [1.0, -1.0] {
@@ -28,7 +28,7 @@ pub(super) fn stand_pedestrian(scene: &mut Scene, draw: &mut Draw, place: Vec2, 
         part.limb(Vec3::new(0.0, side * 0.09, hip), knee, leg, trousers);
         part.limb(knee, foot, leg * 0.85, trousers);
         let reach = -side * lead * stride * draw.range(0.3, 0.8);
-        let out = w * 0.5 - 0.06;
+        let out = w * 0.5 - 0.08;
         let elbow = Vec3::new(reach * 0.4, side * out, 0.62 * h);
         part.limb(Vec3::new(0.0, side * (out - 0.05), shoulder), elbow, 0.055, cloth);
         part.limb(elbow, Vec3::new(reach, side * (out - 0.03), 0.48 * h), 0.045, cloth);
@@ -50,7 +50,7 @@ pub(super) fn stand_pedestrian(scene: &mut Scene, draw: &mut Draw, place: Vec2, 
 }
 
 /// Stands a rider on a bicycle; false where there is no room.
-pub(super) fn stand_cyclist(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f32) -> bool {
+pub(super) fn stand_cyclist(scene: &mut Scene, place: Vec2, yaw: f32, draw: &mut Draw) -> bool {
     let size = Vec3::new(
         draw.bell_within(1.76, 0.12, 1.5, 2.0),
         draw.bell_within(0.60, 0.08, 0.48, 0.8),
@@ -66,10 +66,10 @@ pub(super) fn stand_cyclist(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw
     let pedal = draw.range(-0.15, 0.15);
     let pose = scene.stand(place, yaw);
     let mut part = scene.actor("Cyclist", pose, size);
-    build_bicycle(&mut part, l);
+    build_bicycle(&mut part, l - 0.05);
     let seat = Vec3::new(-0.2, 0.0, 0.56 * h);
     let neck = Vec3::new(seat.x + lean + 0.05, 0.0, 0.83 * h);
-    let out = w * 0.5 - 0.07;
+    let out = w * 0.5 - 0.09;
     for side in [1.0, -1.0] {
         let knee = Vec3::new(0.16, side * 0.13, 0.44 * h + side * pedal * 0.6);
         let foot = Vec3::new(0.04 + side * 0.1, side * 0.11, 0.19 * h + side * pedal);
@@ -97,7 +97,7 @@ pub(super) fn park_bicycle(scene: &mut Scene, place: Vec2, yaw: f32) -> bool {
     true
 }
 
-fn build_bicycle(part: &mut super::scene::Builder<'_>, l: f32) {
+fn build_bicycle(part: &mut Builder<'_>, l: f32) {
     let radius = 0.33;
     let tyre = Matter::solid(Finish::Matt, 0.12);
     let metal = Matter::solid(Finish::Paint, 0.3);

@@ -133,6 +133,9 @@ impl Scene {
     }
 }
 
+/// Directions of the facets of a rounded end, from straight ahead to the side, as (cosine, sine).
+const FACETS: [(f32, f32); 4] = [(0.985, 0.174), (0.940, 0.342), (0.819, 0.574), (0.5, 0.866)];
+
 /// Adds parts in the local frame of a pose (x ahead, y left, z up from the ground).
 pub(super) struct Builder<'a> {
     primitives: &'a mut Vec<Primitive>,
@@ -173,9 +176,16 @@ impl Builder<'_> {
 
     /// A convex side profile (x, z) drawn across the width.
     ///
-    /// The sides lean in by `lean` metres per metre of height above the profile's lowest point; `bevel` metres are
-    /// cut off the four upright edges seen from above.
-    pub(super) fn extrusion(&mut self, profile: &[Vec2], half_width: f32, lean: f32, bevel: f32, matter: Matter) {
+    /// The sides lean in by `lean` metres per metre of height above the profile's lowest point. Seen from above, the
+    /// rear and the front end are rounded over the depths `rounding`, metres.
+    pub(super) fn extrusion(
+        &mut self,
+        profile: &[Vec2],
+        half_width: f32,
+        lean: f32,
+        rounding: [f32; 2],
+        matter: Matter,
+    ) {
         let low = profile.iter().copied().fold(Vec2::MAX, Vec2::min);
         let high = profile.iter().copied().fold(Vec2::MIN, Vec2::max);
         let middle = profile.iter().copied().sum::<Vec2>() / profile.len().max(1) as f32;
@@ -190,10 +200,15 @@ impl Builder<'_> {
         }
         for side in [1.0, -1.0] {
             planes.push(self.plane(Vec3::new(0.0, side, lean), Vec3::new(0.0, side * half_width, low.y)));
-            if bevel > 0.0 {
-                for (x, end) in [(high.x, 1.0), (low.x, -1.0)] {
-                    let edge = Vec3::new(x - end * bevel * 0.6, side * half_width, low.y);
-                    planes.push(self.plane(Vec3::new(end, side * 0.6, 0.0), edge));
+            // Facets along an ellipse that spans the width and is as deep as the end is round.
+            for (x, end, depth) in [(high.x, 1.0, rounding[1]), (low.x, -1.0, rounding[0])] {
+                if depth > 0.0 {
+                    let center = Vec3::new(x - end * depth, 0.0, low.y);
+                    for (cos, sin) in FACETS {
+                        let reach = Vec2::new(depth * cos, half_width * sin).length();
+                        let normal = Vec3::new(end * cos, side * sin, 0.0);
+                        planes.push(self.plane(normal, center + normal * reach));
+                    }
                 }
             }
         }

@@ -10,7 +10,7 @@ fn matt(reflectivity: f32) -> Matter {
 }
 
 /// A building whose front runs `length` metres along the pose's x axis, centred, with its depth towards +y.
-pub(super) fn build_house(scene: &mut Scene, draw: &mut Draw, pose: Pose, length: f32, urban: f32) {
+pub(super) fn build_house(scene: &mut Scene, pose: Pose, length: f32, urban: f32, draw: &mut Draw) {
     let height = draw.range(3.2, 6.5) + urban * draw.range(0.0, 9.0);
     let depth = draw.range(7.0, 14.0);
     let tone = draw.range(0.18, 0.5);
@@ -32,7 +32,12 @@ pub(super) fn build_house(scene: &mut Scene, draw: &mut Draw, pose: Pose, length
         }
         if draw.chance(0.3) {
             let at = draw.range(from, to);
-            part.limb(Vec3::new(at, recess - 0.06, 0.0), Vec3::new(at, recess - 0.06, height), 0.06, matt(0.25));
+            part.limb(
+                Vec3::new(at, recess - 0.06, 0.0),
+                Vec3::new(at, recess - 0.06, height),
+                0.06,
+                matt(0.25),
+            );
         }
         if urban > 0.4 && draw.chance(0.4) {
             let at = draw.range(from, to);
@@ -46,12 +51,12 @@ pub(super) fn build_house(scene: &mut Scene, draw: &mut Draw, pose: Pose, length
         let ridge = height + draw.range(1.0, 3.0);
         let gable = Pose::new(pose.origin, pose.yaw + std::f32::consts::FRAC_PI_2);
         let profile = [Vec2::new(-0.3, eaves), Vec2::new(mid, ridge), Vec2::new(depth + 0.3, eaves)];
-        scene.clutter(gable).extrusion(&profile, half + 0.3, 0.0, 0.0, matt(0.25));
+        scene.clutter(gable).extrusion(&profile, half + 0.3, 0.0, [0.0; 2], matt(0.25));
     }
 }
 
 /// A hedge, fence or wall along the pose's x axis, centred.
-pub(super) fn build_barrier(scene: &mut Scene, draw: &mut Draw, pose: Pose, length: f32) {
+pub(super) fn build_barrier(scene: &mut Scene, pose: Pose, length: f32, draw: &mut Draw) {
     let half = length * 0.5;
     let kind = draw.index(5);
     let mut part = scene.clutter(pose);
@@ -74,13 +79,21 @@ pub(super) fn build_barrier(scene: &mut Scene, draw: &mut Draw, pose: Pose, leng
             part.block(Vec3::new(-half, 0.0, 0.05), Vec3::new(half, 0.05, height), slats);
             let mut at = -half;
             while at < half {
-                part.block(Vec3::new(at - 0.05, -0.02, -0.2), Vec3::new(at + 0.05, 0.08, height + 0.1), matt(0.3));
+                part.block(
+                    Vec3::new(at - 0.05, -0.02, -0.2),
+                    Vec3::new(at + 0.05, 0.08, height + 0.1),
+                    matt(0.3),
+                );
                 at += 2.4;
             }
         }
         3 => {
             let height = draw.range(0.5, 2.1);
-            part.block(Vec3::new(-half, 0.0, -0.5), Vec3::new(half, 0.25, height), matt(draw.range(0.2, 0.5)));
+            part.block(
+                Vec3::new(-half, 0.0, -0.5),
+                Vec3::new(half, 0.25, height),
+                matt(draw.range(0.2, 0.5)),
+            );
         }
         _ => {
             // A guard rail.
@@ -95,27 +108,49 @@ pub(super) fn build_barrier(scene: &mut Scene, draw: &mut Draw, pose: Pose, leng
 }
 
 /// Bushes and rough growth filling a strip of `length` by `depth` metres (x centred, y from 0).
-pub(super) fn build_thicket(scene: &mut Scene, draw: &mut Draw, pose: Pose, length: f32, depth: f32) {
-    let n_bushes = (length * depth.min(8.0) * draw.range(0.03, 0.14)) as usize;
+pub(super) fn build_thicket(scene: &mut Scene, pose: Pose, length: f32, depth: f32, draw: &mut Draw) {
+    let n_bushes = (length * depth.min(8.0) * draw.range(0.03, 0.2)) as usize;
     for _ in 0..n_bushes.min(40) {
         let radius = draw.range(0.3, 1.7);
-        let center = Vec3::new(draw.range(-0.5, 0.5) * length, draw.range(radius, depth.max(radius + 0.1)), 0.0);
+        let center =
+            Vec3::new(draw.range(-0.5, 0.5) * length, draw.range(radius, depth.max(radius + 0.1)), 0.0);
         build_bush(&mut scene.clutter(pose), draw, center, radius);
     }
 }
 
 fn build_bush(part: &mut Builder<'_>, draw: &mut Draw, center: Vec3, radius: f32) {
+    let leafiness = if draw.chance(0.5) { draw.range(0.4, 1.8) } else { draw.range(1.8, 6.0) };
     for _ in 0..3 {
         let offset = Vec3::new(draw.bell(), draw.bell(), 0.0) * (radius * 0.3);
         let height = radius * draw.range(0.6, 1.3);
         let radii = Vec3::new(radius * draw.range(0.6, 1.1), radius * draw.range(0.5, 1.0), height);
-        let leaves = Matter::foliage(draw.range(0.15, 0.5), draw.range(1.5, 7.0));
+        let leaves = Matter::foliage(draw.range(0.15, 0.5), leafiness * draw.range(0.6, 1.5));
         part.blob(center + offset + Vec3::Z * (height * 0.7), radii, leaves);
     }
 }
 
+/// The edge of a wood along the pose's x axis: stems, undergrowth and crowns that run into each other.
+pub(super) fn build_wood(scene: &mut Scene, pose: Pose, length: f32, draw: &mut Draw) {
+    let thick = draw.range(0.2, 1.2);
+    let mut along = -0.5 * length;
+    while along < 0.5 * length {
+        let place = Vec3::new(along, draw.range(0.5, 5.0), 0.0);
+        let mut part = scene.clutter(pose);
+        let top = draw.range(3.0, 9.0);
+        let bark = matt(draw.range(0.15, 0.4));
+        let tip = place + Vec3::new(0.3 * draw.bell(), 0.3 * draw.bell(), top);
+        part.limb(place, tip, draw.range(0.05, 0.25), bark);
+        for _ in 0..2 {
+            let radii = Vec3::new(draw.range(0.8, 2.6), draw.range(0.8, 2.6), draw.range(0.8, 3.0));
+            let center = place + Vec3::new(draw.bell(), draw.bell().abs(), draw.range(0.3, top));
+            part.blob(center, radii, Matter::foliage(draw.range(0.15, 0.5), thick * draw.range(0.5, 1.6)));
+        }
+        along += draw.range(0.6, 2.6);
+    }
+}
+
 /// A tree: trunk, a few branches, a porous crown.
-pub(super) fn stand_tree(scene: &mut Scene, draw: &mut Draw, place: Vec2) {
+pub(super) fn stand_tree(scene: &mut Scene, place: Vec2, draw: &mut Draw) {
     let radius = draw.range(0.07, 0.32);
     if !scene.claim(place, Vec2::splat(radius), 0.0) {
         return;
@@ -125,15 +160,25 @@ pub(super) fn stand_tree(scene: &mut Scene, draw: &mut Draw, place: Vec2) {
     let crown = draw.range(1.1, 3.2);
     let mut part = scene.clutter(pose);
     let bark = matt(draw.range(0.15, 0.4));
-    part.limb(Vec3::new(0.0, 0.0, -0.3), Vec3::new(0.1 * draw.bell(), 0.1 * draw.bell(), clear + 1.0), radius, bark);
+    part.limb(
+        Vec3::new(0.0, 0.0, -0.3),
+        Vec3::new(0.1 * draw.bell(), 0.1 * draw.bell(), clear + 1.0),
+        radius,
+        bark,
+    );
     for _ in 0..3 {
-        let tip = Vec3::new(draw.bell() * 0.6 * crown, draw.bell() * 0.6 * crown, clear + draw.range(0.6, 2.5));
+        let tip =
+            Vec3::new(draw.bell() * 0.6 * crown, draw.bell() * 0.6 * crown, clear + draw.range(0.6, 2.5));
         part.limb(Vec3::new(0.0, 0.0, clear), tip, radius * 0.35, bark);
     }
     let bare = draw.chance(0.2);
     for _ in 0..3 {
         let density = if bare { draw.range(0.03, 0.12) } else { draw.range(0.25, 1.3) };
-        let radii = Vec3::new(crown * draw.range(0.6, 1.0), crown * draw.range(0.6, 1.0), crown * draw.range(0.6, 1.2));
+        let radii = Vec3::new(
+            crown * draw.range(0.6, 1.0),
+            crown * draw.range(0.6, 1.0),
+            crown * draw.range(0.6, 1.2),
+        );
         let offset = Vec3::new(draw.bell(), draw.bell(), draw.bell()) * (crown * 0.3);
         let center = Vec3::Z * (clear + radii.z) + offset;
         part.blob(center, radii, Matter::foliage(draw.range(0.15, 0.45), density));
@@ -141,7 +186,7 @@ pub(super) fn stand_tree(scene: &mut Scene, draw: &mut Draw, place: Vec2) {
 }
 
 /// Small street furniture at a place; `yaw` is the direction of the street.
-pub(super) fn stand_furniture(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f32) {
+pub(super) fn stand_furniture(scene: &mut Scene, place: Vec2, yaw: f32, draw: &mut Draw) {
     let kind = draw.index(12);
     let half = match kind {
         0..=3 => Vec2::splat(0.15),
@@ -179,11 +224,7 @@ pub(super) fn stand_furniture(scene: &mut Scene, draw: &mut Draw, place: Vec2, y
             // A wheeled bin, or two.
             let height = draw.range(0.9, 1.3);
             part.block(low * 0.8, Vec3::new(high.x * 0.8, high.y * 0.8, height), grey);
-            part.block(
-                low + Vec3::Z * (height - 0.08),
-                high + Vec3::Z * height,
-                matt(draw.range(0.1, 0.4)),
-            );
+            part.block(low + Vec3::Z * (height - 0.08), high + Vec3::Z * height, matt(draw.range(0.1, 0.4)));
         }
         6 | 7 => part.block(low, high + Vec3::Z * draw.range(0.9, 1.6), grey),
         8 => {
@@ -218,7 +259,7 @@ pub(super) fn stand_furniture(scene: &mut Scene, draw: &mut Draw, place: Vec2, y
 }
 
 /// Something about as large as a car that is none: a skip, a shed, a heap, a trailer, a dense bush.
-pub(super) fn stand_bulk(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f32) {
+pub(super) fn stand_bulk(scene: &mut Scene, place: Vec2, yaw: f32, draw: &mut Draw) {
     let half = Vec2::new(draw.range(1.0, 3.0), draw.range(0.7, 1.2));
     if !scene.claim(place, half, yaw) {
         return;
@@ -234,7 +275,7 @@ pub(super) fn stand_bulk(scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f
             // A skip: sloped ends, open top.
             let profile =
                 [Vec2::new(-x, 1.4), Vec2::new(x, 1.4), Vec2::new(x * 0.65, 0.1), Vec2::new(-x * 0.65, 0.1)];
-            part.extrusion(&profile, y, 0.0, 0.0, grey);
+            part.extrusion(&profile, y, 0.0, [0.0; 2], grey);
         }
         1 => part.block(Vec3::new(-x, -y, -0.2), Vec3::new(x, y, height), grey),
         2 => part.blob(Vec3::ZERO, Vec3::new(x, y, height * 0.7), matt(0.25)),

@@ -4,6 +4,9 @@ use super::draw::Draw;
 use super::scene::{Builder, Finish, Matter, Scene};
 use glam::{Vec2, Vec3};
 
+/// Room between a body and its labelled box on each side: most of the range noise.
+const BOX_MARGIN_M: f32 = 0.035;
+
 /// A vehicle before it is placed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct VehiclePlan {
@@ -85,18 +88,28 @@ impl VehiclePlan {
     }
 
     /// Stands the vehicle at a place; false where there is no room.
-    pub(super) fn stand(&self, scene: &mut Scene, draw: &mut Draw, place: Vec2, yaw: f32) -> bool {
+    pub(super) fn stand(&self, scene: &mut Scene, place: Vec2, yaw: f32, draw: &mut Draw) -> bool {
         if !scene.claim(place, Vec2::new(self.size_lwh.x, self.size_lwh.y) * 0.5 + Vec2::splat(0.12), yaw) {
             return false;
         }
         let pose = scene.stand(place, yaw);
         let mut builder = scene.actor(self.class_name, pose, self.size_lwh);
+        // People draw boxes around the points, range noise included: the body is a little smaller than its box.
+        let body = Self { size_lwh: self.size_lwh - BOX_MARGIN_M * Vec3::new(2.0, 2.0, 1.0), ..*self };
         if self.style == Style::Truck {
-            self.build_truck(&mut builder, draw);
+            body.build_truck(&mut builder, draw);
         } else {
-            self.build_car(&mut builder, draw);
+            body.build_car(&mut builder, draw);
         }
         true
+    }
+
+    /// How deep the rear and the front end are rounded seen from above, metres.
+    fn rounding(&self, draw: &mut Draw) -> [f32; 2] {
+        match self.style {
+            Style::Van | Style::Truck => [draw.range(0.04, 0.15), draw.range(0.2, 0.45)],
+            _ => [draw.range(0.15, 0.40), draw.range(0.30, 0.70)],
+        }
     }
 
     fn build_car(&self, builder: &mut Builder<'_>, draw: &mut Draw) {
@@ -109,6 +122,7 @@ impl VehiclePlan {
         let bonnet = form.bonnet_z * h * draw.range(0.97, 1.05);
         let tail = form.tail_z * h;
         let round = draw.range(0.05, 0.12);
+        let rounding = self.rounding(draw);
         // Above the wheel arches, over the whole length: bonnet, doors, boot.
         let body = [
             Vec2::new(front - 0.04, arch),
@@ -121,7 +135,7 @@ impl VehiclePlan {
             Vec2::new(rear, arch + 0.10),
             Vec2::new(rear + 0.03, arch),
         ];
-        builder.extrusion(&convex(&body), half_w, 0.05, round * 2.4, paint);
+        builder.extrusion(&convex(&body), half_w, 0.05, rounding, paint);
         // Below: bumpers and sills between the wheel arches.
         let radius = (0.205 * h).clamp(0.27, 0.36);
         let axle_front = front - l * draw.range(0.185, 0.21);
@@ -140,7 +154,11 @@ impl VehiclePlan {
                     Vec2::new(to - end, sill),
                     Vec2::new(from + end, sill),
                 ];
-                builder.extrusion(&part, half_w - 0.01, 0.0, if from < 0.0 && to > 0.0 { 0.0 } else { round }, paint);
+                let ends = [
+                    if from < axle_rear { rounding[0] } else { 0.0 },
+                    if to > axle_front { rounding[1] } else { 0.0 },
+                ];
+                builder.extrusion(&part, half_w - 0.01, 0.0, ends, paint);
             }
         }
         let rim = Matter::solid(Finish::Paint, draw.range(0.1, 0.5));
@@ -158,7 +176,7 @@ impl VehiclePlan {
             Vec3::new(axle_front + opening, half_w - 0.26, arch + 0.05),
             Matter::solid(Finish::Matt, 0.05),
         );
-        self.build_glasshouse(builder, draw, &form);
+        self.build_glasshouse(builder, draw, &form, rounding);
         // Number plates and lamps shine back.
         let plate = Matter::solid(Finish::Retro, 0.8);
         for (x, out) in [(front, 1.0f32), (rear, -1.0)] {
@@ -168,7 +186,13 @@ impl VehiclePlan {
         }
     }
 
-    fn build_glasshouse(&self, builder: &mut Builder<'_>, draw: &mut Draw, form: &Profile) {
+    fn build_glasshouse(
+        &self,
+        builder: &mut Builder<'_>,
+        draw: &mut Draw,
+        form: &Profile,
+        rounding: [f32; 2],
+    ) {
         let (l, w, h) = (self.size_lwh.x, self.size_lwh.y, self.size_lwh.z);
         let belt = form.belt_z * h;
         let paint = Matter::solid(Finish::Paint, self.reflectivity);
@@ -182,9 +206,19 @@ impl VehiclePlan {
         let x_front = |z: f32| cowl + (form.roof_front_x * l - cowl) * slope_at(z);
         let x_rear = |z: f32| (form.rear_belt_x + (form.roof_rear_x - form.rear_belt_x) * slope_at(z)) * l;
         let lean = if self.style == Style::Van { 0.06 } else { 0.28 };
-        let panes =
-            [(cowl, belt - 0.02), (x_front(brow), brow), (x_rear(brow), brow), (form.rear_belt_x * l, belt - 0.02)];
-        builder.extrusion(&panes.map(|(x, z)| Vec2::new(x, z)), half_w, lean, 0.0, matter);
+        let panes = [
+            (cowl, belt - 0.02),
+            (x_front(brow), brow),
+            (x_rear(brow), brow),
+            (form.rear_belt_x * l, belt - 0.02),
+        ];
+        builder.extrusion(
+            &panes.map(|(x, z)| Vec2::new(x, z)),
+            half_w,
+            lean,
+            rounding.map(|depth| depth * 0.4),
+            matter,
+        );
         // The roof, a shallow cap.
         let mid = 0.5 * (x_front(brow) + x_rear(brow));
         let cap = [
@@ -194,7 +228,7 @@ impl VehiclePlan {
             Vec2::new(x_rear(h) + 0.03 * l, h - 0.02),
             Vec2::new(x_rear(brow), brow - 0.01),
         ];
-        builder.extrusion(&convex(&cap), half_w - lean * (brow - belt), 0.5, 0.1, paint);
+        builder.extrusion(&convex(&cap), half_w - lean * (brow - belt), 0.5, [0.08; 2], paint);
         // Pillars, slightly proud of the glass.
         let proud = 0.012;
         let mut pillars = vec![(cowl, x_front(brow)), (form.rear_belt_x * l + 0.06, x_rear(brow) + 0.06)];
@@ -240,19 +274,28 @@ impl VehiclePlan {
             Vec2::new(cab_rear, cab_top),
             Vec2::new(cab_rear, 0.4),
         ];
-        builder.extrusion(&cab, half_w - 0.04, 0.02, 0.12, paint);
+        builder.extrusion(&cab, half_w - 0.04, 0.02, [0.0, 0.15], paint);
         let bed = draw.range(0.9, 1.15);
         let top = if draw.chance(0.75) { h } else { h * 0.55 };
         builder.block(Vec3::new(rear, -half_w, bed), Vec3::new(cab_rear - 0.2, half_w, top), cargo);
         // The box reaches the labelled height wherever the cargo is low.
         if top < h {
-            builder.block(Vec3::new(cab_rear - 0.3, -half_w, bed), Vec3::new(cab_rear - 0.2, half_w, h), cargo);
+            builder.block(
+                Vec3::new(cab_rear - 0.3, -half_w, bed),
+                Vec3::new(cab_rear - 0.2, half_w, h),
+                cargo,
+            );
         }
         let frame = Matter::solid(Finish::Matt, 0.10);
         builder.block(Vec3::new(rear + 0.2, -0.45, 0.55), Vec3::new(front - 0.3, 0.45, bed), frame);
         for x in [front - 1.2, rear + 1.3, rear + 2.5] {
             for side in [-1.0, 1.0] {
-                builder.wheel(Vec3::new(x, side * (half_w - 0.22), 0.48), 0.48, 0.3, Matter::solid(Finish::Matt, 0.07));
+                builder.wheel(
+                    Vec3::new(x, side * (half_w - 0.22), 0.48),
+                    0.48,
+                    0.3,
+                    Matter::solid(Finish::Matt, 0.07),
+                );
             }
         }
         builder.block(Vec3::new(rear, -half_w, 0.45), Vec3::new(rear + 0.08, half_w, 0.6), frame);

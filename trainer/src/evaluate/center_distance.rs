@@ -1,0 +1,772 @@
+//! Average precision by centre distance, as nuScenes defines it.
+//!
+//! Detections of a class go by falling score (of equal scores the later one first); each takes
+//! the nearest object of its class in its frame that none has taken, by the distance of the
+//! centres in the ground plane, and is right if that is below the threshold. Precision is
+//! interpolated at 101 recalls; the average precision is the mean over recalls above 0.1 of what
+//! exceeds a precision of 0.1, relative to 0.9.
+//!
+//! One thing is ours: objects with fewer points than the filter asks for are **ignored** rather
+//! than gone. A detection that finds no counted object within the threshold but a free ignored
+//! one takes it (the nearest) and is neither right nor wrong. Without ignored objects the figures
+//! are nuScenes' own.
+//!
+//! **Source**: nuscenes-devkit `eval/detection/algo.py`, `eval/common/utils.py`.
+
+use pilotis_spec::{Box3d, Detection, Grid};
+use std::f64::consts::PI;
+use std::fmt;
+
+/// Distances in metres below which a detection is right, each with its average precision.
+pub const THRESHOLDS_M: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
+
+/// The threshold at which errors, recall and precision at a score are taken.
+pub const OPERATING_THRESHOLD_M: f64 = 2.0;
+
+const N_RECALLS: usize = 101;
+/// Bins of recall that count: those above 0.1.
+const FIRST_BIN: usize = 11;
+const MIN_PRECISION: f64 = 0.1;
+
+/// What is in a frame, and what a model says is in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FrameResult {
+    /// Class index, box and number of points of every object.
+    pub ground_truths: Vec<(usize, Box3d, u32)>,
+    /// The model's boxes in its order.
+    pub detections: Vec<Detection>,
+}
+
+/// Which objects and detections count.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Filter {
+    /// Lower corner of the region of centres in metres, inclusive.
+    pub min_m: [f32; 2],
+    /// Upper corner, exclusive.
+    pub max_m: [f32; 2],
+    /// Centres at this distance from the sensor or further do not count.
+    pub max_distance_m: f64,
+    /// Objects with fewer points are ignored.
+    pub min_points: u32,
+}
+
+impl Default for Filter {
+    /// Everything counts.
+    fn default() -> Self {
+        Self {
+            min_m: [f32::NEG_INFINITY; 2],
+            max_m: [f32::INFINITY; 2],
+            max_distance_m: f64::INFINITY,
+            min_points: 0,
+        }
+    }
+}
+
+impl Filter {
+    /// What lies on a grid, with at least this many points.
+    pub fn on_grid(grid: &Grid, min_points: u32) -> Self {
+        let ([min_x, min_y, _], [max_x, max_y, _]) = (grid.min(), grid.max());
+        Self { min_m: [min_x, min_y], max_m: [max_x, max_y], min_points, ..Self::default() }
+    }
+
+    fn holds(&self, bbox: &Box3d) -> bool {
+        let inside = (0..2).all(|k| bbox.center[k] >= self.min_m[k] && bbox.center[k] < self.max_m[k]);
+        inside && libm::hypot(f64::from(bbox.center[0]), f64::from(bbox.center[1])) < self.max_distance_m
+    }
+}
+
+/// Results that cannot be evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvaluateError {
+    /// A box or score is not finite, or a size is not positive.
+    #[error("frame {frame_idx}: {kind} {idx} is not a box of finite numbers and positive size")]
+    Unsound {
+        /// The frame, counted from 0.
+        frame_idx: usize,
+        /// `detection` or `ground truth`.
+        kind: &'static str,
+        /// Which one, counted from 0.
+        idx: usize,
+    },
+    /// A class index is past the class names.
+    #[error("frame {frame_idx}: {kind} {idx} has class {class_idx}, there are {n_classes}")]
+    UnknownClass {
+        /// The frame, counted from 0.
+        frame_idx: usize,
+        /// `detection` or `ground truth`.
+        kind: &'static str,
+        /// Which one, counted from 0.
+        idx: usize,
+        /// Its class.
+        class_idx: usize,
+        /// Classes that there are.
+        n_classes: usize,
+    },
+    /// There is no frame, so there is nothing to say.
+    #[error("there are no frames to evaluate")]
+    NoFrames,
+}
+
+/// Figures at one score threshold, at [`OPERATING_THRESHOLD_M`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OperatingPoint {
+    /// Least score of a detection that counts here.
+    pub score_threshold: f64,
+    /// Detections that are right.
+    pub n_true_positives: usize,
+    /// Detections that are wrong.
+    pub n_false_positives: usize,
+    /// Counted objects that no detection took.
+    pub n_missed: usize,
+    /// Share of the counted objects found; 0 without any.
+    pub recall: f64,
+    /// Share of the detections that are right; 0 without any.
+    pub precision: f64,
+    /// Mean distance of centres of right detections; `None` without any, as below.
+    pub translation_error_m: Option<f64>,
+    /// Mean of 1 - IoU after aligning centres and headings.
+    pub scale_error: Option<f64>,
+    /// Mean difference of headings, at most pi (for a `barrier`, which has no front, pi/2).
+    pub orientation_error_rad: Option<f64>,
+}
+
+/// Figures of one class.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassResult {
+    /// Name of the class.
+    pub name: String,
+    /// Objects that count.
+    pub n_ground_truths: usize,
+    /// Objects in range with too few points.
+    pub n_ignored: usize,
+    /// Detections in range.
+    pub n_detections: usize,
+    /// Average precision at each of [`THRESHOLDS_M`]; 0 where nothing is right.
+    pub average_precision: [f64; 4],
+    /// At the score threshold asked for.
+    pub operating: OperatingPoint,
+}
+
+impl ClassResult {
+    /// Mean over the thresholds.
+    pub fn mean_average_precision(&self) -> f64 {
+        self.average_precision.iter().sum::<f64>() / THRESHOLDS_M.len() as f64
+    }
+}
+
+/// Figures of all classes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CenterDistanceReport {
+    /// One per class name, in that order.
+    pub classes: Vec<ClassResult>,
+    /// Frames evaluated.
+    pub n_frames: usize,
+}
+
+impl CenterDistanceReport {
+    /// Mean over classes and thresholds; a class without objects stays in it with 0.
+    pub fn mean_average_precision(&self) -> f64 {
+        let sum: f64 = self.classes.iter().map(ClassResult::mean_average_precision).sum();
+        if self.classes.is_empty() { 0.0 } else { sum / self.classes.len() as f64 }
+    }
+}
+
+impl fmt::Display for CenterDistanceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.classes.iter().map(|c| c.name.len()).max().unwrap_or(0).max("class".len());
+        let score = self.classes.first().map_or(0.0, |c| c.operating.score_threshold);
+        writeln!(f, "Average precision by centre distance, {} frames", self.n_frames)?;
+        writeln!(f, "(recall, precision and errors: score >= {score}, within {OPERATING_THRESHOLD_M} m)")?;
+        write!(f, "{:<width$} {:>7} {:>7} {:>7}", "class", "objects", "ignored", "boxes")?;
+        for threshold in THRESHOLDS_M {
+            write!(f, " {:>8}", format!("AP {threshold} m"))?;
+        }
+        let columns = ["mean AP", "recall", "precision", "trans m", "scale", "yaw rad"];
+        writeln!(
+            f,
+            " {:>7} {:>7} {:>9} {:>7} {:>7} {:>7}",
+            columns[0], columns[1], columns[2], columns[3], columns[4], columns[5]
+        )?;
+        let error = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.3}"));
+        for class in &self.classes {
+            write!(
+                f,
+                "{:<width$} {:>7} {:>7} {:>7}",
+                class.name, class.n_ground_truths, class.n_ignored, class.n_detections
+            )?;
+            for ap in class.average_precision {
+                write!(f, " {ap:>8.4}")?;
+            }
+            let o = &class.operating;
+            writeln!(
+                f,
+                " {:>7.4} {:>7.4} {:>9.4} {:>7} {:>7} {:>7}",
+                class.mean_average_precision(),
+                o.recall,
+                o.precision,
+                error(o.translation_error_m),
+                error(o.scale_error),
+                error(o.orientation_error_rad)
+            )?;
+        }
+        write!(f, "mean AP {:.4}", self.mean_average_precision())
+    }
+}
+
+/// Evaluates every class.
+///
+/// `score_threshold` is that of the operating point alone: average precision takes all detections.
+///
+/// **Errors**: no frames, an unsound box or score, an unknown class.
+pub fn evaluate(
+    frames: &[FrameResult],
+    class_names: &[&str],
+    filter: &Filter,
+    score_threshold: f64,
+) -> Result<CenterDistanceReport, EvaluateError> {
+    check(frames, class_names.len())?;
+    let classes = class_names
+        .iter()
+        .enumerate()
+        .map(|(class_idx, name)| evaluate_class(frames, class_idx, name, filter, score_threshold))
+        .collect();
+    Ok(CenterDistanceReport { classes, n_frames: frames.len() })
+}
+
+fn check(frames: &[FrameResult], n_classes: usize) -> Result<(), EvaluateError> {
+    if frames.is_empty() {
+        return Err(EvaluateError::NoFrames);
+    }
+    for (frame_idx, frame) in frames.iter().enumerate() {
+        let one = |kind: &'static str, idx: usize, class_idx: usize, bbox: &Box3d, score: f32| {
+            let numbers = bbox.center.iter().chain(&bbox.size).chain([&bbox.yaw, &score]);
+            if !numbers.copied().all(f32::is_finite) || bbox.size.iter().any(|v| *v <= 0.0) {
+                return Err(EvaluateError::Unsound { frame_idx, kind, idx });
+            }
+            if class_idx >= n_classes {
+                return Err(EvaluateError::UnknownClass { frame_idx, kind, idx, class_idx, n_classes });
+            }
+            Ok(())
+        };
+        for (idx, (class_idx, bbox, _)) in frame.ground_truths.iter().enumerate() {
+            one("ground truth", idx, *class_idx, bbox, 0.0)?;
+        }
+        for (idx, d) in frame.detections.iter().enumerate() {
+            one("detection", idx, d.class_idx as usize, &d.bbox, d.score)?;
+        }
+    }
+    Ok(())
+}
+
+/// Objects and detections of one class that the filter leaves.
+struct Scene<'a> {
+    /// Per frame: the box, and whether it counts.
+    objects: Vec<Vec<(&'a Box3d, bool)>>,
+    /// Frame and detection, best first.
+    detections: Vec<(usize, &'a Detection)>,
+    n_counted: usize,
+}
+
+impl<'a> Scene<'a> {
+    fn new(frames: &'a [FrameResult], class_idx: usize, filter: &Filter) -> Self {
+        let objects: Vec<Vec<_>> = frames
+            .iter()
+            .map(|frame| {
+                let mine = frame.ground_truths.iter().filter(|(k, b, _)| *k == class_idx && filter.holds(b));
+                mine.map(|(_, bbox, n_points)| (bbox, *n_points >= filter.min_points)).collect()
+            })
+            .collect();
+        let mut detections: Vec<_> = frames
+            .iter()
+            .enumerate()
+            .flat_map(|(frame_idx, frame)| frame.detections.iter().map(move |d| (frame_idx, d)))
+            .filter(|(_, d)| d.class_idx as usize == class_idx && filter.holds(&d.bbox))
+            .collect();
+        // A stable sort of the reversed list puts the later of equals first.
+        detections.reverse();
+        detections.sort_by(|(_, a), (_, b)| b.score.total_cmp(&a.score));
+        let n_counted = objects.iter().flatten().filter(|(_, counts)| *counts).count();
+        Self { objects, detections, n_counted }
+    }
+
+    /// What becomes of every detection, best first; `None` where it found an ignored object.
+    fn matches(&self, threshold_m: f64) -> Vec<Option<Match<'a>>> {
+        let mut taken: Vec<Vec<bool>> = self.objects.iter().map(|o| vec![false; o.len()]).collect();
+        let one = |(frame_idx, detection): &(usize, &'a Detection)| {
+            let (objects, taken) = (&self.objects[*frame_idx], &mut taken[*frame_idx]);
+            for counted in [true, false] {
+                let mut nearest: Option<(f64, usize)> = None;
+                for (idx, (bbox, counts)) in objects.iter().enumerate() {
+                    let distance = center_distance(bbox, &detection.bbox);
+                    // The first of equally near ones stays.
+                    if *counts == counted && !taken[idx] && nearest.is_none_or(|(least, _)| distance < least)
+                    {
+                        nearest = Some((distance, idx));
+                    }
+                }
+                if let Some((distance, idx)) = nearest.filter(|(distance, _)| *distance < threshold_m) {
+                    taken[idx] = true;
+                    let found = (distance, objects[idx].0);
+                    return counted.then_some(Match { detection, found: Some(found) });
+                }
+            }
+            Some(Match { detection, found: None })
+        };
+        self.detections.iter().map(one).collect()
+    }
+}
+
+/// A detection that counts, and the object that it found: distance and box.
+struct Match<'a> {
+    detection: &'a Detection,
+    found: Option<(f64, &'a Box3d)>,
+}
+
+fn evaluate_class(
+    frames: &[FrameResult],
+    class_idx: usize,
+    name: &str,
+    filter: &Filter,
+    score_threshold: f64,
+) -> ClassResult {
+    let scene = Scene::new(frames, class_idx, filter);
+    let average_precision = THRESHOLDS_M.map(|threshold_m| {
+        let right: Vec<bool> =
+            scene.matches(threshold_m).iter().flatten().map(|m| m.found.is_some()).collect();
+        average_precision(&right, scene.n_counted)
+    });
+    let n_objects = scene.objects.iter().map(Vec::len).sum::<usize>();
+    ClassResult {
+        name: name.to_owned(),
+        n_ground_truths: scene.n_counted,
+        n_ignored: n_objects - scene.n_counted,
+        n_detections: scene.detections.len(),
+        average_precision,
+        operating: operating_point(&scene, name, score_threshold),
+    }
+}
+
+/// nuScenes' average precision of detections, best first, each right or wrong.
+fn average_precision(right: &[bool], n_ground_truths: usize) -> f64 {
+    if n_ground_truths == 0 || !right.contains(&true) {
+        return 0.0;
+    }
+    let mut n_right = 0_usize;
+    let (mut recalls, mut precisions) = (Vec::with_capacity(right.len()), Vec::with_capacity(right.len()));
+    for (idx, is_right) in right.iter().enumerate() {
+        n_right += usize::from(*is_right);
+        recalls.push(n_right as f64 / n_ground_truths as f64);
+        precisions.push(n_right as f64 / (idx + 1) as f64);
+    }
+    let sum: f64 = (FIRST_BIN..N_RECALLS)
+        // i * 0.01, not i / 100: 70 * 0.01 is above 7 / 10 in doubles, and so past a last recall of 0.7.
+        .map(|i| (interpolate(i as f64 * 0.01, &recalls, &precisions) - MIN_PRECISION).max(0.0))
+        .sum();
+    sum / (N_RECALLS - FIRST_BIN) as f64 / (1.0 - MIN_PRECISION)
+}
+
+/// `np.interp(x, xs, ys, right=0)` over `xs` that never fall: of equal ones the last one holds.
+fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
+    let n_not_above = xs.partition_point(|v| *v <= x);
+    if n_not_above == 0 {
+        return ys[0];
+    }
+    let (x0, y0) = (xs[n_not_above - 1], ys[n_not_above - 1]);
+    match (xs.get(n_not_above), ys.get(n_not_above)) {
+        (Some(x1), Some(y1)) => (y1 - y0) / (x1 - x0) * (x - x0) + y0,
+        _ if x > x0 => 0.0,
+        _ => y0,
+    }
+}
+
+fn operating_point(scene: &Scene<'_>, name: &str, score_threshold: f64) -> OperatingPoint {
+    // Matching goes by falling score, so the best detections match as if there were no others.
+    let matches = scene.matches(OPERATING_THRESHOLD_M);
+    let counted = matches.iter().flatten().filter(|m| f64::from(m.detection.score) >= score_threshold);
+    let mut point = OperatingPoint { score_threshold, ..OperatingPoint::default() };
+    let (mut translation, mut scale, mut orientation) = (0.0, 0.0, 0.0);
+    let period = if name == "barrier" { PI } else { 2.0 * PI };
+    for Match { detection, found } in counted {
+        let Some((distance, bbox)) = found else {
+            point.n_false_positives += 1;
+            continue;
+        };
+        point.n_true_positives += 1;
+        translation += distance;
+        scale += 1.0 - aligned_iou(bbox, &detection.bbox);
+        orientation += yaw_difference(bbox.yaw, detection.bbox.yaw, period);
+    }
+    let share = |part: usize, of: usize| if of == 0 { 0.0 } else { part as f64 / of as f64 };
+    let n_right = point.n_true_positives;
+    let mean = |sum: f64| (n_right > 0).then(|| sum / n_right as f64);
+    point.n_missed = scene.n_counted - n_right;
+    point.recall = share(n_right, scene.n_counted);
+    point.precision = share(n_right, n_right + point.n_false_positives);
+    point.translation_error_m = mean(translation);
+    point.scale_error = mean(scale);
+    point.orientation_error_rad = mean(orientation);
+    point
+}
+
+/// Distance of two centres in the ground plane, in metres.
+pub fn center_distance(a: &Box3d, b: &Box3d) -> f64 {
+    let [dx, dy] = [0, 1].map(|k| f64::from(a.center[k]) - f64::from(b.center[k]));
+    libm::sqrt(dx * dx + dy * dy)
+}
+
+/// IoU of two boxes after their centres and headings are aligned.
+fn aligned_iou(a: &Box3d, b: &Box3d) -> f64 {
+    let volume = |of: &dyn Fn(usize) -> f64| (0..3).map(of).product::<f64>();
+    let common = volume(&|k| f64::from(a.size[k].min(b.size[k])));
+    let both = volume(&|k| f64::from(a.size[k])) + volume(&|k| f64::from(b.size[k]));
+    common / (both - common)
+}
+
+/// The least difference of two headings that repeat after `period`.
+fn yaw_difference(a: f32, b: f32, period: f64) -> f64 {
+    let turned = f64::from(a) - f64::from(b) + period / 2.0;
+    (turned - libm::floor(turned / period) * period - period / 2.0).abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    fn at(x: f32) -> Box3d {
+        Box3d { center: [x, 0.0, 0.0], size: [4.0, 2.0, 1.5], yaw: 0.0 }
+    }
+
+    fn found(x: f32, score: f32) -> Detection {
+        Detection { bbox: at(x), score, ..Detection::default() }
+    }
+
+    fn frame(objects: &[f32], detections: &[(f32, f32)]) -> FrameResult {
+        FrameResult {
+            ground_truths: objects.iter().map(|x| (0, at(*x), 10)).collect(),
+            detections: detections.iter().map(|(x, score)| found(*x, *score)).collect(),
+        }
+    }
+
+    fn one_class(frames: &[FrameResult]) -> ClassResult {
+        evaluate(frames, &["car"], &Filter::default(), 0.5).unwrap().classes.remove(0)
+    }
+
+    fn assert_ap(result: &ClassResult, expected: [f64; 4]) {
+        for (got, expected) in result.average_precision.iter().zip(expected) {
+            // 90 additions in doubles.
+            assert!((got - expected).abs() < 1e-13, "{:?} is not {expected}", result.average_precision);
+        }
+    }
+
+    #[test]
+    fn perfect_detections_have_a_precision_of_one() {
+        let result =
+            one_class(&[frame(&[0.0, 10.0], &[(0.0, 0.9), (10.0, 0.8)]), frame(&[5.0], &[(5.0, 0.3)])]);
+        assert_ap(&result, [1.0; 4]);
+        assert_eq!((result.n_ground_truths, result.n_ignored, result.n_detections), (3, 0, 3));
+        let o = result.operating;
+        assert_eq!((o.n_true_positives, o.n_false_positives, o.n_missed), (2, 0, 1));
+        assert_eq!((o.recall, o.precision), (2.0 / 3.0, 1.0));
+        assert_eq!((o.translation_error_m, o.scale_error), (Some(0.0), Some(0.0)));
+        assert_eq!(o.orientation_error_rad, Some(0.0));
+    }
+
+    #[test]
+    fn missed_objects_wrong_boxes_and_empty_scenes_have_none() {
+        assert_ap(&one_class(&[frame(&[0.0, 10.0], &[])]), [0.0; 4]);
+        assert_ap(&one_class(&[frame(&[0.0], &[(50.0, 0.9)])]), [0.0; 4]);
+        assert_ap(&one_class(&[frame(&[], &[(50.0, 0.9)])]), [0.0; 4]);
+        let nothing = one_class(&[frame(&[], &[])]);
+        assert_ap(&nothing, [0.0; 4]);
+        assert_eq!(nothing.operating, OperatingPoint { score_threshold: 0.5, ..OperatingPoint::default() });
+        // Objects and boxes of different frames do not meet.
+        assert_ap(&one_class(&[frame(&[0.0], &[]), frame(&[], &[(0.0, 0.9)])]), [0.0; 4]);
+    }
+
+    #[test]
+    fn a_distance_equal_to_the_threshold_is_too_far() {
+        assert_ap(&one_class(&[frame(&[0.0], &[(0.5, 0.9)])]), [0.0, 1.0, 1.0, 1.0]);
+        assert_ap(&one_class(&[frame(&[0.0], &[(2.0, 0.9)])]), [0.0, 0.0, 0.0, 1.0]);
+        assert_ap(&one_class(&[frame(&[0.0], &[(4.0, 0.9)])]), [0.0; 4]);
+    }
+
+    #[test]
+    fn a_wrong_box_before_the_right_one_halves_precision() {
+        // Recall 0 then 1, precision 0 then 1/2: at recall r the line gives r / 2. Bins 11..=20 give
+        // at most 0.1 and so nothing, the others (r / 2 - 0.1) / 0.9.
+        let sum: f64 = (21..=100).map(|i| (f64::from(i) * 0.005 - 0.1).max(0.0)).sum();
+        assert_ap(&one_class(&[frame(&[0.0], &[(50.0, 0.9), (0.0, 0.8)])]), [sum / 90.0 / 0.9; 4]);
+    }
+
+    #[test]
+    fn a_second_box_on_an_object_is_wrong() {
+        // Recalls 1, 1; precisions 1, 1/2. Below recall 1 the first holds, at 1 the last.
+        let expected = (89.0 * 0.9 + 0.4) / 90.0 / 0.9;
+        let result = one_class(&[frame(&[0.0], &[(0.0, 0.9), (0.1, 0.8)])]);
+        assert_ap(&result, [expected; 4]);
+        assert_eq!((result.operating.n_true_positives, result.operating.n_false_positives), (1, 1));
+    }
+
+    #[test]
+    fn of_equal_scores_the_later_one_goes_first() {
+        // The later one takes the object exactly, and the earlier one 0.3 m off is wrong.
+        let later_is_right = one_class(&[frame(&[0.0], &[(0.3, 0.9), (0.0, 0.9)])]);
+        assert_eq!(later_is_right.operating.translation_error_m, Some(0.0));
+        let later_is_off = one_class(&[frame(&[0.0], &[(0.0, 0.9), (0.25, 0.9)])]);
+        assert_eq!(later_is_off.operating.translation_error_m, Some(0.25));
+        // Later frames count as later, too: the wrong box goes first.
+        let sum: f64 = (21..=100).map(|i| (f64::from(i) * 0.005 - 0.1).max(0.0)).sum();
+        let frames = [frame(&[0.0], &[(0.0, 0.9)]), frame(&[], &[(0.0, 0.9)])];
+        assert_ap(&one_class(&frames), [sum / 90.0 / 0.9; 4]);
+    }
+
+    #[test]
+    fn recall_ends_where_the_last_box_is_and_hundredths_are_products() {
+        // Half of the objects: bins 11..=50 have precision 1, and 50 * 0.01 is 0.5 exactly.
+        let half = frame(&[0.0, 10.0], &[(0.0, 0.9)]);
+        assert_ap(&one_class(&[half]), [40.0 / 90.0; 4]);
+        // 7 of 10: 70 * 0.01 is above 7 / 10, so bin 70 is past the end: bins 11..=69.
+        let objects: Vec<f32> = (0..10).map(|k| k as f32 * 10.0).collect();
+        let boxes: Vec<(f32, f32)> = objects[..7].iter().map(|x| (*x, 0.9)).collect();
+        assert_ap(&one_class(&[frame(&objects, &boxes)]), [59.0 / 90.0; 4]);
+    }
+
+    #[test]
+    fn a_taken_object_leaves_the_next_nearest() {
+        // Both boxes are nearest to the object at 0; the second one takes that at 1.5.
+        let result = one_class(&[frame(&[0.0, 1.5], &[(0.0, 0.9), (0.6, 0.8)])]);
+        assert_ap(&result, [40.0 / 90.0 + second_is_wrong(), 1.0, 1.0, 1.0]);
+        fn second_is_wrong() -> f64 {
+            // At recall 0.5 itself the last precision, 1/2, holds instead of 1.
+            (0.4 - 0.9) / 90.0 / 0.9
+        }
+    }
+
+    #[test]
+    fn sparse_objects_are_neither_found_nor_missed() {
+        let filter = Filter { min_points: 5, ..Filter::default() };
+        let scene = |n_points: u32, boxes: &[(f32, f32)]| {
+            let mut frame = frame(&[0.0, 1.0], boxes);
+            frame.ground_truths[1].2 = n_points;
+            evaluate(&[frame], &["car"], &filter, 0.0).unwrap().classes.remove(0)
+        };
+        let result = scene(4, &[(1.0, 0.9), (0.0, 0.8)]);
+        assert_eq!((result.n_ground_truths, result.n_ignored), (1, 1));
+        // The box on the sparse object, within 2 m of the counted one, takes the counted one there.
+        assert_eq!(result.operating.n_true_positives, 1);
+        // At 0.5 and 1 m it is only within reach of the sparse one, and goes uncounted.
+        assert_ap(&result, [1.0; 4]);
+        let o = result.operating;
+        assert_eq!((o.n_true_positives, o.n_false_positives, o.n_missed), (1, 0, 0));
+        // A sparse object excuses one box only.
+        let o = scene(4, &[(0.0, 0.9), (1.0, 0.8), (1.1, 0.7)]).operating;
+        assert_eq!((o.n_true_positives, o.n_false_positives), (1, 1));
+        let dense = scene(5, &[(1.0, 0.9), (0.0, 0.8)]);
+        assert_eq!((dense.n_ground_truths, dense.operating.n_true_positives), (2, 2));
+    }
+
+    #[test]
+    fn what_the_filter_leaves_out_neither_counts_nor_costs() {
+        let grid = Grid::new([0.0, -10.0, -3.0], [20.0, 10.0, 1.0], [0.2, 0.2]).unwrap();
+        let frames = [frame(&[0.0, 20.0, 19.9], &[(20.0, 0.9), (0.0, 0.8), (-0.01, 0.7), (19.9, 0.6)])];
+        let on = |filter: &Filter| evaluate(&frames, &["car"], filter, 0.5).unwrap().classes.remove(0);
+        let result = on(&Filter::on_grid(&grid, 0));
+        assert_eq!((result.n_ground_truths, result.n_detections), (2, 2));
+        assert_ap(&result, [1.0; 4]);
+        let near = on(&Filter { max_distance_m: 19.0, ..Filter::default() });
+        assert_eq!((near.n_ground_truths, near.n_detections), (1, 2));
+        assert_eq!(on(&Filter::default()).n_ground_truths, 3);
+    }
+
+    #[test]
+    fn classes_do_not_meet_and_one_without_objects_stays_in_the_mean() {
+        let mut scene = frame(&[0.0, 10.0], &[(0.0, 0.9), (10.0, 0.8)]);
+        scene.ground_truths[1].0 = 1;
+        let report = evaluate(&[scene], &["car", "cyclist", "tram"], &Filter::default(), 0.5).unwrap();
+        // The second box has class 0 and stands on an object of class 1: wrong, after full recall.
+        assert_ap(&report.classes[0], [(89.0 * 0.9 + 0.4) / 90.0 / 0.9; 4]);
+        assert_ap(&report.classes[1], [0.0; 4]);
+        let expected = report.classes[0].mean_average_precision() / 3.0;
+        assert!((report.mean_average_precision() - expected).abs() < 1e-15);
+        let table = report.to_string();
+        assert_eq!(table.lines().count(), 7, "{table}");
+        let lengths: Vec<usize> = table.lines().skip(2).take(4).map(str::len).collect();
+        assert!(lengths.iter().all(|n| *n == lengths[0]), "{table}");
+        assert!(
+            table.contains("AP 0.5 m") && table.contains("tram") && table.ends_with("mean AP 0.3313"),
+            "{table}"
+        );
+    }
+
+    #[test]
+    fn errors_are_means_over_right_boxes() {
+        let object = Box3d { center: [10.0, 5.0, 0.0], size: [4.0, 2.0, 1.5], yaw: 3.0 };
+        let near = Box3d { center: [10.3, 5.4, 2.0], size: [2.0, 2.0, 3.0], yaw: -3.0 };
+        let result = |name: &str| {
+            let detections = vec![
+                Detection { bbox: near, score: 0.9, ..Detection::default() },
+                Detection { bbox: at(50.0), score: 0.8, ..Detection::default() },
+            ];
+            let frame = FrameResult { ground_truths: vec![(0, object, 1)], detections };
+            evaluate(&[frame], &[name], &Filter::default(), 0.5).unwrap().classes[0].operating
+        };
+        let o = result("car");
+        assert!((o.translation_error_m.unwrap() - 0.5).abs() < 1e-6);
+        // Common 2 x 2 x 1.5 = 6 of 12 + 12 - 6.
+        assert!((o.scale_error.unwrap() - 2.0 / 3.0).abs() < 1e-12);
+        assert!((o.orientation_error_rad.unwrap() - (2.0 * PI - 6.0)).abs() < 1e-6);
+        assert_eq!(o.precision, 0.5);
+        assert!((yaw_difference(0.1, 0.1 + 3.0, PI) - (PI - 3.0)).abs() < 1e-6);
+        assert!((yaw_difference(0.1, 0.1 + 3.0, 2.0 * PI) - 3.0).abs() < 1e-6);
+        assert!((result("barrier").orientation_error_rad.unwrap() - (2.0 * PI - 6.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn unsound_results_are_errors() {
+        let evaluate = |frame: FrameResult| evaluate(&[frame], &["car"], &Filter::default(), 0.5);
+        let unsound = |kind| Err(EvaluateError::Unsound { frame_idx: 0, kind, idx: 0 });
+        assert_eq!(evaluate(frame(&[], &[(0.0, f32::NAN)])), unsound("detection"));
+        assert_eq!(evaluate(frame(&[], &[(f32::INFINITY, 0.5)])), unsound("detection"));
+        assert_eq!(evaluate(frame(&[f32::NAN], &[])), unsound("ground truth"));
+        let mut flat = frame(&[0.0], &[]);
+        flat.ground_truths[0].1.size[2] = 0.0;
+        assert_eq!(evaluate(flat), unsound("ground truth"));
+        let mut foreign = frame(&[], &[(0.0, 0.5)]);
+        foreign.detections[0].class_idx = 1;
+        assert!(matches!(evaluate(foreign), Err(EvaluateError::UnknownClass { class_idx: 1, .. })));
+        let none = super::evaluate(&[], &["car"], &Filter::default(), 0.5);
+        assert_eq!(none, Err(EvaluateError::NoFrames));
+    }
+
+    /// The definition once more, as slowly and as plainly as can be: no sorting, no cumulative
+    /// sums, no search.
+    fn plainly(frames: &[FrameResult], class_idx: usize, threshold: f64, min_points: u32) -> f64 {
+        let mut left: Vec<(usize, usize)> = Vec::new();
+        for (f, frame) in frames.iter().enumerate() {
+            for (d, detection) in frame.detections.iter().enumerate() {
+                if detection.class_idx as usize == class_idx {
+                    left.push((f, d));
+                }
+            }
+        }
+        let mut free: Vec<(usize, usize)> = Vec::new();
+        for (f, frame) in frames.iter().enumerate() {
+            for (g, object) in frame.ground_truths.iter().enumerate() {
+                if object.0 == class_idx {
+                    free.push((f, g));
+                }
+            }
+        }
+        let is_counted = |(f, g): &(usize, usize)| frames[*f].ground_truths[*g].2 >= min_points;
+        let n = free.iter().filter(|k| is_counted(k)).count();
+        let mut curve: Vec<(f64, f64)> = Vec::new();
+        let (mut right, mut wrong) = (0.0, 0.0);
+        while !left.is_empty() {
+            let mut best = 0;
+            for k in 1..left.len() {
+                let score = |k: usize| frames[left[k].0].detections[left[k].1].score;
+                if score(k) >= score(best) {
+                    best = k;
+                }
+            }
+            let (f, d) = left.remove(best);
+            let p = frames[f].detections[d].bbox.center;
+            let nearest = |counted: bool| {
+                let mut found = None;
+                for key in &free {
+                    let q = frames[key.0].ground_truths[key.1].1.center;
+                    let squares = [0, 1].map(|k| (f64::from(p[k]) - f64::from(q[k])).powi(2));
+                    let distance = (squares[0] + squares[1]).sqrt();
+                    let is_nearer = found.is_none_or(|(least, _)| distance < least);
+                    if key.0 == f && is_counted(key) == counted && is_nearer {
+                        found = Some((distance, *key));
+                    }
+                }
+                found.filter(|(distance, _)| *distance < threshold).map(|(_, key)| key)
+            };
+            if let Some(key) = nearest(true) {
+                free.retain(|k| *k != key);
+                right += 1.0;
+            } else if let Some(key) = nearest(false) {
+                free.retain(|k| *k != key);
+                continue;
+            } else {
+                wrong += 1.0;
+            }
+            curve.push((right / n as f64, right / (right + wrong)));
+        }
+        if right == 0.0 {
+            return 0.0;
+        }
+        let mut sum = 0.0;
+        for i in 11..=100_u32 {
+            let r = f64::from(i) * 0.01;
+            // Left of the curve its first value, right of it nothing; on a point the last such point.
+            let mut precision = if r < curve[0].0 { curve[0].1 } else { 0.0 };
+            for k in 0..curve.len() {
+                let (r0, p0) = curve[k];
+                if r == r0 {
+                    precision = p0;
+                } else if let Some((r1, p1)) = curve.get(k + 1)
+                    && r0 < r
+                    && r < *r1
+                {
+                    precision = p0 + (r - r0) * (p1 - p0) / (r1 - r0);
+                }
+            }
+            sum += if precision > 0.1 { precision - 0.1 } else { 0.0 };
+        }
+        sum / 90.0 / 0.9
+    }
+
+    #[test]
+    fn random_scenes_agree_with_the_plain_definition() {
+        let mut n_between = 0;
+        for seed in 0..400 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let n_frames = rng.random_range(1..5);
+            // Coarse places and scores in every other scene, for ties in both.
+            let coarse = seed % 2 == 0;
+            let mut frames = Vec::new();
+            for _ in 0..n_frames {
+                let mut place = || {
+                    let v: f32 = rng.random_range(-6.0..6.0);
+                    if coarse { v.round() * 0.5 } else { v }
+                };
+                let mut boxes: Vec<Box3d> = Vec::new();
+                for _ in 0..24 {
+                    boxes.push(Box3d { center: [place(), place(), 0.0], size: [4.0, 2.0, 1.5], yaw: 0.0 });
+                }
+                let n_objects = rng.random_range(0..12);
+                let n_detections = rng.random_range(0..12);
+                let ground_truths = boxes[..n_objects]
+                    .iter()
+                    .map(|b| (rng.random_range(0..2_usize), *b, rng.random_range(0..20)))
+                    .collect();
+                let detections = boxes[12..12 + n_detections]
+                    .iter()
+                    .map(|b| {
+                        let score: f32 = rng.random();
+                        let score = if coarse { (score * 4.0).round() / 4.0 } else { score };
+                        Detection { bbox: *b, score, class_idx: rng.random_range(0..2), velocity: [0.0; 2] }
+                    })
+                    .collect();
+                frames.push(FrameResult { ground_truths, detections });
+            }
+            for min_points in [0, 8] {
+                let filter = Filter { min_points, ..Filter::default() };
+                let report = evaluate(&frames, &["car", "cyclist"], &filter, 0.0).unwrap();
+                for (class_idx, class) in report.classes.iter().enumerate() {
+                    for (got, threshold) in class.average_precision.iter().zip(THRESHOLDS_M) {
+                        let expected = plainly(&frames, class_idx, threshold, min_points);
+                        assert!((got - expected).abs() <= 1e-12, "seed {seed}: {got} {expected}");
+                        n_between += usize::from(*got > 0.0 && *got < 1.0);
+                    }
+                }
+            }
+        }
+        assert!(n_between > 2000, "only {n_between} figures are neither 0 nor 1");
+    }
+}

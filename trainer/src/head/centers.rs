@@ -1,0 +1,179 @@
+//! Centres: the centre head's branches, targets and losses.
+
+use super::anchors::VELOCITY_WEIGHT;
+use super::layers::{ConvNorm, Init};
+use super::losses::{LossParts, Places, focal, gather_places};
+use super::{Branch, HeadOutput};
+use crate::config::LossConfig;
+use burn::tensor::{Device, Tensor, TensorData};
+use pilotis_spec::codec::CenterCode;
+use pilotis_spec::head::CenterHead;
+
+/// BatchNorm of the head, **Source**: OpenPCDet `CenterHead`, PyTorch's defaults.
+const EPSILON: f64 = 1e-5;
+const MOMENTUM: f64 = 0.1;
+
+/// Bias of the heat map: a probability of 0.1. **Source**: CenterNet.
+const HEATMAP_BIAS: f32 = -2.19;
+
+/// Channels of the tensors after the heat map.
+const CENTER: usize = 2;
+const CENTER_Z: usize = 1;
+const DIM: usize = 3;
+const ROT: usize = 2;
+const VEL: usize = 2;
+
+fn code_widths(head: &CenterHead) -> Vec<usize> {
+    let mut widths = vec![CENTER, CENTER_Z, DIM, ROT];
+    if head.velocity {
+        widths.push(VEL);
+    }
+    widths
+}
+
+pub(crate) fn branches(
+    head: &CenterHead,
+    n_in: usize,
+    n_shared: usize,
+    init: &mut Init,
+) -> (ConvNorm, Vec<Branch>) {
+    let shared = ConvNorm::init([n_in, n_shared], 1, EPSILON, MOMENTUM, init);
+    let mut branches = Vec::new();
+    for task in &head.tasks {
+        let mut outputs = vec![(task.classes.len(), HEATMAP_BIAS)];
+        outputs.extend(code_widths(head).into_iter().map(|n| (n, 0.0)));
+        for (n_out, bias) in outputs {
+            let hidden = ConvNorm::init([n_shared; 2], 1, EPSILON, MOMENTUM, init);
+            let out = init.conv([n_shared, n_out], 3, 1, Some(bias));
+            branches.push(Branch { hidden: Some(hidden), out });
+        }
+    }
+    (shared, branches)
+}
+
+/// A box that a cell of the map is trained towards.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CenterObject {
+    /// `[row, column]` of its cell.
+    pub cell: [usize; 2],
+    /// What the cell should say; what is not a number trains nothing.
+    pub code: CenterCode,
+}
+
+/// What one sample trains in one task of a centre head.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CenterLabels {
+    /// `[classes of the task, H, W]`, 1 at centres.
+    pub heatmap: Vec<f32>,
+    /// Boxes; a second one in the same cell trains nothing.
+    pub objects: Vec<CenterObject>,
+}
+
+/// What a batch trains in a centre head, on a device.
+#[derive(Clone, Debug)]
+pub struct CenterTargets {
+    tasks: Vec<TaskTargets>,
+    n_tensors: usize,
+}
+
+#[derive(Clone, Debug)]
+struct TaskTargets {
+    /// `[B, n, H, W]`: 1 at centres, -1 elsewhere.
+    sign: Tensor<4>,
+    /// `[B, n, H, W]`: weight over the number of centres.
+    weight: Tensor<4>,
+    /// One entry per code tensor: places, targets and weights `[Q, k]`.
+    codes: Vec<(Places, Tensor<2>, Tensor<2>)>,
+}
+
+impl CenterTargets {
+    /// Targets of `samples[sample][task]` for maps of `[H, W]`.
+    ///
+    /// Each task's losses are divided by its number of centres in the batch, at least one.
+    pub fn new(
+        samples: &[Vec<CenterLabels>],
+        head: &CenterHead,
+        [h, w]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let widths = code_widths(head);
+        let tasks = head.tasks.iter().enumerate().map(|(t, task)| {
+            let labels: Vec<&CenterLabels> = samples.iter().map(|tasks| &tasks[t]).collect();
+            TaskTargets::new(&labels, task.classes.len(), &widths, [h, w], device)
+        });
+        Self { tasks: tasks.collect(), n_tensors: widths.len() + 1 }
+    }
+
+    /// The losses of a head's raw tensors.
+    ///
+    /// **Source**: OpenPCDet `FocalLossCenterNet` and `RegLossCenterNet`.
+    pub fn losses(&self, output: &HeadOutput, config: &LossConfig) -> LossParts {
+        let device = output.first().map(Tensor::device).unwrap_or_else(Device::flex);
+        let zero = || Tensor::<1>::zeros([1], &device);
+        let (mut class, mut boxes) = (zero(), zero());
+        for (task, tensors) in self.tasks.iter().zip(output.chunks(self.n_tensors)) {
+            class = class + focal(tensors[0].clone(), task.sign.clone(), task.weight.clone(), 2.0);
+            for ((places, code, weight), tensor) in task.codes.iter().zip(&tensors[1..]) {
+                if places.n > 0 {
+                    let difference = gather_places(tensor.clone(), places) - code.clone();
+                    boxes = boxes + (difference.abs() * weight.clone()).sum();
+                }
+            }
+        }
+        LossParts::new(class, boxes, zero(), config)
+    }
+}
+
+impl TaskTargets {
+    fn new(
+        labels: &[&CenterLabels],
+        n_classes: usize,
+        widths: &[usize],
+        [h, w]: [usize; 2],
+        device: &Device,
+    ) -> Self {
+        let heat: Vec<f32> = labels.iter().flat_map(|l| l.heatmap.iter().copied()).collect();
+        debug_assert_eq!(heat.len(), labels.len() * n_classes * h * w, "heat maps of another shape");
+        let is_center = |v: f32| v >= 1.0;
+        let n_centers = heat.iter().filter(|v| is_center(**v)).count().max(1) as f32;
+        let sign: Vec<f32> = heat.iter().map(|v| if is_center(*v) { 1.0 } else { -1.0 }).collect();
+        let weight: Vec<f32> = heat
+            .iter()
+            .map(|v| if is_center(*v) { 1.0 / n_centers } else { (1.0 - v).powi(4) / n_centers })
+            .collect();
+
+        let mut places = Vec::new();
+        let mut rows: Vec<[f32; 10]> = Vec::new();
+        for (sample, labels) in labels.iter().enumerate() {
+            for object in &labels.objects {
+                let place = (sample, 0, object.cell[0] * w + object.cell[1]);
+                if places.contains(&place) {
+                    continue;
+                }
+                places.push(place);
+                let c = &object.code;
+                let ([x, y], [l, wide, tall]) = (c.offset, c.log_size);
+                rows.push([x, y, c.z, l, wide, tall, c.rot[0], c.rot[1], c.velocity[0], c.velocity[1]]);
+            }
+        }
+        let n = places.len();
+        let share = 1.0 / n.max(1) as f32;
+        let mut first = 0;
+        let codes = widths.iter().map(|width| {
+            let from = first;
+            let numbers = rows.iter().flat_map(move |row| &row[from..from + width]);
+            let number = if first == 8 { VELOCITY_WEIGHT } else { 1.0 };
+            first += width;
+            let code: Vec<f32> = numbers.clone().map(|v| if v.is_finite() { *v } else { 0.0 }).collect();
+            let weight: Vec<f32> =
+                numbers.map(|v| if v.is_finite() { number * share } else { 0.0 }).collect();
+            let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [n, *width]), device);
+            (Places::new(&places, *width, *width, h * w, device), tensor(code), tensor(weight))
+        });
+        let codes = codes.collect();
+        let map = |values: Vec<f32>| {
+            Tensor::from_data(TensorData::new(values, [labels.len(), n_classes, h, w]), device)
+        };
+        Self { sign: map(sign), weight: map(weight), codes }
+    }
+}

@@ -1,0 +1,237 @@
+//! Layers: convolutions with BatchNorm, how they start, and what they are as plain data.
+
+use crate::export::network::{self, Conv, Node, Op, Weight};
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// The source of all initial weights: a seed gives the same ones on every device.
+pub(crate) struct Init {
+    rng: ChaCha8Rng,
+    device: Device,
+}
+
+impl Init {
+    pub(crate) fn new(seed: u64, device: &Device) -> Self {
+        Self { rng: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// A number in `[-1, 1)` in steps of 2^-23.
+    fn symmetric(&mut self) -> f32 {
+        (self.rng.next_u32() >> 8) as f32 / 8_388_608.0 - 1.0
+    }
+
+    /// Uniform in `[-bound, bound)`.
+    fn uniform<const D: usize>(&mut self, shape: [usize; D], bound: f64) -> Param<Tensor<D>> {
+        let n = shape.iter().product();
+        let values: Vec<f32> = (0..n).map(|_| self.symmetric() * bound as f32).collect();
+        Param::from_data(TensorData::new(values, shape), &self.device)
+    }
+
+    fn constant(&self, n: usize, value: f32) -> Param<Tensor<1>> {
+        Param::from_data(TensorData::new(vec![value; n], [n]), &self.device)
+    }
+
+    /// A linear map without bias, uniform within `1 / sqrt(n_in)` as PyTorch's.
+    pub(crate) fn linear(&mut self, n_in: usize, n_out: usize) -> Linear {
+        let mut linear = LinearConfig::new(n_in, n_out).with_bias(false).init(&self.device);
+        linear.weight = self.uniform([n_in, n_out], 1.0 / (n_in as f64).sqrt());
+        linear
+    }
+
+    /// A square convolution, uniform within `1 / sqrt(fan in)` as PyTorch's.
+    pub(crate) fn conv(
+        &mut self,
+        [n_in, n_out]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        bias: Option<f32>,
+    ) -> Conv2d {
+        // 3 x 3 keeps the size; the others (1 x 1, or kernel = stride) have nothing to add.
+        let pad = if kernel == 3 { 1 } else { 0 };
+        let mut conv = Conv2dConfig::new([n_in, n_out], [kernel; 2])
+            .with_stride([stride; 2])
+            .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
+            .with_bias(bias.is_some())
+            .init(&self.device);
+        let fan_in = (n_in * kernel * kernel) as f64;
+        conv.weight = self.uniform([n_out, n_in, kernel, kernel], 1.0 / fan_in.sqrt());
+        conv.bias = bias.map(|b| self.constant(n_out, b));
+        conv
+    }
+
+    /// A transposed convolution with kernel = stride and no bias.
+    pub(crate) fn conv_transpose(&mut self, [n_in, n_out]: [usize; 2], stride: usize) -> ConvTranspose2d {
+        let mut conv = ConvTranspose2dConfig::new([n_in, n_out], [stride; 2])
+            .with_stride([stride; 2])
+            .with_bias(false)
+            .init(&self.device);
+        // PyTorch takes dimension 1 of the weight as its fan in, here the outputs.
+        let fan_in = (n_out * stride * stride) as f64;
+        conv.weight = self.uniform([n_in, n_out, stride, stride], 1.0 / fan_in.sqrt());
+        conv
+    }
+}
+
+/// A BatchNorm in its initial state.
+pub(crate) fn norm(n: usize, epsilon: f64, momentum: f64, device: &Device) -> BatchNorm {
+    BatchNormConfig::new(n).with_epsilon(epsilon).with_momentum(momentum).init(device)
+}
+
+/// The values of a tensor in row-major order.
+pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+/// A BatchNorm as plain data, running statistics included.
+pub(crate) fn norm_values(norm: &BatchNorm) -> network::BatchNorm {
+    network::BatchNorm {
+        gamma: values(norm.gamma.val()),
+        beta: values(norm.beta.val()),
+        mean: values(norm.running_mean.value_sync()),
+        var: values(norm.running_var.value_sync()),
+        eps: norm.epsilon,
+    }
+}
+
+/// A convolution; in bfloat16 where asked for and training. Weights stay `f32`.
+pub(crate) fn run_conv(conv: &Conv2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+    if !(is_bf16 && x.is_autodiff()) {
+        return conv.forward(x);
+    }
+    let pad = if conv.weight.dims()[2] == 3 { 1 } else { 0 };
+    let options = ConvOptions::new(conv.stride, [pad; 2], conv.dilation, conv.groups);
+    let half = FloatDType::BF16;
+    let y = burn::tensor::module::conv2d(x.cast(half), conv.weight.val().cast(half), None, options);
+    let y = y.cast(FloatDType::F32);
+    match &conv.bias {
+        Some(bias) => y + bias.val().reshape([1, bias.dims()[0], 1, 1]),
+        None => y,
+    }
+}
+
+fn run_conv_transpose(conv: &ConvTranspose2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+    if !(is_bf16 && x.is_autodiff()) {
+        return conv.forward(x);
+    }
+    let half = FloatDType::BF16;
+    let options = ConvTransposeOptions::new(conv.stride, [0; 2], [0; 2], [1; 2], 1);
+    let y = burn::tensor::module::conv_transpose2d(x.cast(half), conv.weight.val().cast(half), None, options);
+    y.cast(FloatDType::F32)
+}
+
+/// Convolution, BatchNorm, ReLU.
+#[derive(Module, Debug)]
+pub(crate) struct ConvNorm {
+    conv: Conv2d,
+    norm: BatchNorm,
+}
+
+impl ConvNorm {
+    pub(crate) fn init(
+        channels: [usize; 2],
+        stride: usize,
+        epsilon: f64,
+        momentum: f64,
+        init: &mut Init,
+    ) -> Self {
+        let conv = init.conv(channels, 3, stride, None);
+        Self { conv, norm: norm(channels[1], epsilon, momentum, init.device()) }
+    }
+
+    pub(crate) fn forward(&self, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+        relu(self.norm.forward(run_conv(&self.conv, x, is_bf16)))
+    }
+
+    pub(crate) fn node(&self, name: String, input: String) -> Node {
+        let mut conv = conv_values(&self.conv, true);
+        conv.bias = norm_values(&self.norm).fold(&conv.weight.shape, &mut conv.weight.values, 0);
+        node(name, Op::Conv(conv), vec![input])
+    }
+}
+
+/// A change of resolution, BatchNorm, ReLU.
+#[derive(Module, Debug)]
+pub(crate) struct Resample {
+    map: ResampleMap,
+    norm: BatchNorm,
+}
+
+/// A transposed convolution up, or a convolution down, of kernel = stride.
+#[derive(Module, Debug)]
+pub(crate) enum ResampleMap {
+    /// Each value becomes a square.
+    Up(ConvTranspose2d),
+    /// Each square becomes a value.
+    Down(Conv2d),
+}
+
+impl Resample {
+    /// `factor` 2 doubles the map, 0.5 halves it.
+    pub(crate) fn init(
+        channels: [usize; 2],
+        factor: f64,
+        epsilon: f64,
+        momentum: f64,
+        init: &mut Init,
+    ) -> Self {
+        let map = if factor >= 1.0 {
+            ResampleMap::Up(init.conv_transpose(channels, factor.round() as usize))
+        } else {
+            let stride = (1.0 / factor).round() as usize;
+            ResampleMap::Down(init.conv(channels, stride, stride, None))
+        };
+        Self { map, norm: norm(channels[1], epsilon, momentum, init.device()) }
+    }
+
+    pub(crate) fn forward(&self, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+        let y = match &self.map {
+            ResampleMap::Up(conv) => run_conv_transpose(conv, x, is_bf16),
+            ResampleMap::Down(conv) => run_conv(conv, x, is_bf16),
+        };
+        relu(self.norm.forward(y))
+    }
+
+    pub(crate) fn node(&self, name: String, input: String) -> Node {
+        let norm = norm_values(&self.norm);
+        let op = match &self.map {
+            ResampleMap::Up(conv) => {
+                let mut weight = weight_values(conv.weight.val());
+                let bias = norm.fold(&weight.shape, &mut weight.values, 1);
+                Op::ConvTranspose(Conv { weight, bias, stride: conv.stride[0], padding: 0, relu: true })
+            }
+            ResampleMap::Down(conv) => {
+                let mut conv = conv_values(conv, true);
+                conv.bias = norm.fold(&conv.weight.shape, &mut conv.weight.values, 0);
+                Op::Conv(conv)
+            }
+        };
+        node(name, op, vec![input])
+    }
+}
+
+/// A node whose output bears its name.
+pub(crate) fn node(name: String, op: Op, inputs: Vec<String>) -> Node {
+    Node { output: name.clone(), name, op, inputs }
+}
+
+fn weight_values(weight: Tensor<4>) -> Weight {
+    Weight { shape: weight.dims(), values: values(weight) }
+}
+
+/// A convolution as plain data; without bias, its bias is empty.
+pub(crate) fn conv_values(conv: &Conv2d, relu: bool) -> Conv {
+    let weight = weight_values(conv.weight.val());
+    let bias = conv.bias.as_ref().map_or_else(Vec::new, |b| values(b.val()));
+    let padding = usize::from(weight.shape[2] == 3);
+    Conv { weight, bias, stride: conv.stride[0], padding, relu }
+}
