@@ -6,11 +6,18 @@
 
 pub mod bev;
 pub mod boxes;
+pub mod builder;
 pub mod device;
+pub mod engine;
 pub mod error;
+pub mod golden;
 pub mod head;
 pub mod package;
 pub mod pillars;
 pub mod points;
 
+pub use builder::{EngineBuilder, HeadChoice};
+pub use engine::{Engine, Frame};
 pub use error::{BuildError, BuildErrorKind};
+pub use package::Package;
+pub use points::{CloudFile, CloudView, OnMismatch};

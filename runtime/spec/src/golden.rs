@@ -23,7 +23,7 @@ pub struct Golden {
     pub n_pillars: u32,
     /// SHA-256 of, pillar by pillar, cell, number of points, and the points' indices (`u32` LE).
     pub pillars_sha256: String,
-    /// SHA-256 of, pillar by pillar, the cell (`u32` LE) and its canvas channels (`f32` LE).
+    /// SHA-256 of, by ascending cell, the cell (`u32` LE) and its canvas channels (`f32` LE).
     pub canvas_sha256: String,
     /// Largest difference allowed between a tensor sample and the runtime's value.
     pub head_tolerance: f32,

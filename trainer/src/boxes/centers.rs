@@ -124,6 +124,8 @@ fn draw_peak(plane: &mut [f32], [n_rows, n_cols]: [usize; 2], [row, col]: [usize
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
     use super::*;
     use pilotis_spec::codec::normalize_yaw;
     use pilotis_spec::{Box3d, CenterTask};

@@ -231,6 +231,9 @@ fn within(values: &[f32], low: f32, high: f32) -> std::ops::Range<usize> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact answers are meant")]
+    #![allow(clippy::approx_constant, reason = "the published models write 0.78539")]
+
     use super::*;
     use pilotis_spec::{AnchorClass, AnchorGroup, YawCode};
     use proptest::prelude::*;

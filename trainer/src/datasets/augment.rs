@@ -44,13 +44,13 @@ pub fn augment(sample: &mut Sample, config: &AugmentConfig, rng: &mut ChaCha8Rng
             object.bbox.yaw = normalize_yaw(PI - object.bbox.yaw);
         }
     }
-    if draws.angle_rad != 0.0 {
+    if config.rotate_rad != 0.0 {
         rotate(sample, draws.angle_rad);
     }
-    if draws.factor != 1.0 {
+    if config.scale != 0.0 {
         scale(sample, draws.factor);
     }
-    if draws.shift_m != [0.0; 3] {
+    if config.shift_m != 0.0 {
         let [dx, dy, dz] = draws.shift_m;
         each_point(sample, |p| (p.x, p.y, p.z) = (p.x + dx, p.y + dy, p.z + dz));
         for object in &mut sample.objects {
@@ -59,11 +59,11 @@ pub fn augment(sample: &mut Sample, config: &AugmentConfig, rng: &mut ChaCha8Rng
             }
         }
     }
-    if draws.drop_share > 0.0 {
+    if config.drop_points > 0.0 {
         sample.points.retain(|_| rng.random::<f32>() >= draws.drop_share);
         count_points(sample);
     }
-    if draws.intensity_factor != 1.0 {
+    if config.intensity_scale != 0.0 {
         each_point(sample, |p| p.intensity *= draws.intensity_factor);
     }
 }
@@ -282,6 +282,26 @@ mod tests {
         assert!((sample.points[0].y - 1.0).abs() < 1e-6 && sample.points[0].x.abs() < 1e-6);
         assert!((sample.objects[0].bbox.center[0] + 2.0).abs() < 1e-6);
         assert!((sample.objects[0].bbox.yaw - PI / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn each_flip_is_made_in_half_of_the_samples() {
+        let flips = |config: AugmentConfig| {
+            let mut n = [0_usize; 2];
+            for seed in 0..400 {
+                let point = Point { x: 1.0, y: 2.0, ..Point::default() };
+                let mut sample = Sample { points: vec![point], ..Sample::default() };
+                augment(&mut sample, &config, &mut ChaCha8Rng::seed_from_u64(seed));
+                n[0] += usize::from(sample.points[0].x == -1.0);
+                n[1] += usize::from(sample.points[0].y == -2.0);
+            }
+            n
+        };
+        // Five deviations of 400 tosses are 50.
+        let [x, y] = flips(AugmentConfig { flip_y: true, ..IDENTITY });
+        assert!(x == 0 && (150..250).contains(&y), "{x} {y}");
+        let [x, y] = flips(AugmentConfig { flip_x: true, ..IDENTITY });
+        assert!(y == 0 && (150..250).contains(&x), "{x} {y}");
     }
 
     #[test]

@@ -382,6 +382,8 @@ impl Dataset for KittiDataset {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
     use super::*;
     use std::fs;
 
@@ -447,6 +449,33 @@ mod tests {
         assert_eq!(object.bbox.size, [4.0, 1.6, 1.5]);
         assert!((object.bbox.yaw - (-0.3 - std::f32::consts::FRAC_PI_2)).abs() < 1e-6);
         assert_eq!(object.n_points, 1);
+    }
+
+    #[test]
+    fn calibration_turns_by_rows() {
+        let turned = CALIBRATION.replace("R0_rect: 1 0 0 0 1 0 0 0 1", "R0_rect: 0.8 0 0.6 0 1 0 -0.6 0 0.8");
+        let calibration = Calibration::parse(&turned).unwrap();
+        // (10, 0, 0) is (0, -0.1, 9.7) before rectification.
+        let close = |a: [f64; 3], b: [f64; 3]| (0..3).all(|k| (a[k] - b[k]).abs() < 1e-12);
+        let camera = calibration.lidar_to_camera([10.0, 0.0, 0.0]);
+        assert!(close(camera, [5.82, -0.1, 7.76]), "{camera:?}");
+        assert!(close(calibration.camera_to_lidar(camera), [10.0, 0.0, 0.0]));
+        let pixel = calibration.project(camera).unwrap();
+        assert!((pixel[0] - (700.0 * 5.82 / 7.76 + 600.0)).abs() < 1e-9, "{pixel:?}");
+        assert_eq!(calibration.project([0.0, 0.0, -1.0]), None);
+    }
+
+    #[test]
+    fn what_the_hardest_level_leaves_out_is_difficult() {
+        let difficult = |from: &str, to: &str| {
+            assert!(CAR.contains(from));
+            LabelLine::parse(&CAR.replace(from, to)).unwrap().is_difficult()
+        };
+        assert!(!difficult("Car 0.10 1", "Car 0.50 2"));
+        assert!(difficult("Car 0.10 1", "Car 0.51 2"));
+        assert!(difficult("Car 0.10 1", "Car 0.50 3"));
+        assert!(!difficult("700 200", "700 125"));
+        assert!(difficult("700 200", "700 124.9"));
     }
 
     #[test]

@@ -232,3 +232,192 @@ impl PositiveTargets {
         (log_sigmoid(towards) * self.weight.clone()).sum().neg()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::layers::values;
+    use crate::head::losses::tests::{assert_close, gradients};
+    use pilotis_spec::head::{AnchorClass, AnchorGroup};
+
+    const MAP: [usize; 2] = [2, 3];
+
+    fn head(yaw_code: YawCode, velocity: bool) -> AnchorHead {
+        let class = |name: &str| AnchorClass { name: name.into(), size_m: [4.0, 2.0, 1.5], bottom_m: -1.0 };
+        AnchorHead {
+            stride: 2,
+            yaw_code,
+            velocity,
+            direction_offset_rad: 0.785_39,
+            rotations_rad: [0.0, 1.57],
+            groups: vec![
+                AnchorGroup { classes: vec![class("a"), class("b")] },
+                AnchorGroup { classes: vec![class("c")] },
+            ],
+        }
+    }
+
+    /// Two samples; three positives in the first (two in group 0), none in the second.
+    fn labels(yaw: f32, direction: u32) -> Vec<Vec<AnchorLabels>> {
+        let empty = |a: usize| AnchorLabels { class: vec![0; 6 * a], positives: vec![] };
+        let mut first = vec![empty(4), empty(2)];
+        let mut positive = |group: usize, anchor: usize, class: i32| {
+            first[group].class[anchor] = class;
+            let mut code = [0.0; MAX_CODE];
+            for (k, v) in code.iter_mut().enumerate() {
+                *v = 0.1 * k as f32 - 0.2 + 0.01 * anchor as f32;
+            }
+            code[6] = yaw;
+            first[group].positives.push(PositiveAnchor { anchor: anchor as u32, code, direction });
+        };
+        positive(0, 7, 1);
+        positive(0, 22, 2);
+        positive(1, 5, 1);
+        first[0].class[8] = -1;
+        vec![first, vec![empty(4), empty(2)]]
+    }
+
+    fn numbers(n: usize, seed: f32) -> Vec<f32> {
+        (0..n).map(|i| ((i as f32 + seed) * 1.3).sin()).collect()
+    }
+
+    fn map(v: &[f32], device: &Device) -> Tensor<4> {
+        let [h, w] = MAP;
+        Tensor::from_data(TensorData::new(v.to_vec(), [2, v.len() / (2 * h * w), h, w]), device)
+    }
+
+    fn output(head: &AnchorHead, device: &Device) -> (HeadOutput, Vec<Vec<f32>>) {
+        let mut raw = Vec::new();
+        for group in &head.groups {
+            let a = group.n_anchors();
+            raw.push(numbers(12 * a * group.classes.len(), 0.0));
+            raw.push(numbers(12 * a * head.code_size(), 50.0));
+            if head.yaw_code == YawCode::DirectionBins {
+                raw.push(numbers(12 * a * 2, 90.0));
+            }
+        }
+        (raw.iter().map(|v| map(v, device)).collect(), raw)
+    }
+
+    /// The losses by loops over samples, groups and anchors.
+    fn by_loops(head: &AnchorHead, labels: &[Vec<AnchorLabels>], raw: &[Vec<f32>]) -> [f64; 3] {
+        let n_tensors = raw.len() / head.groups.len();
+        let mut sums = [0.0_f64; 3];
+        let sigmoid = |x: f64| 1.0 / (1.0 + (-x).exp());
+        for (b, groups) in labels.iter().enumerate() {
+            let n: usize = groups.iter().map(|g| g.positives.len()).sum();
+            let share = 1.0 / (n.max(1) as f64 * labels.len() as f64);
+            for (g, label) in groups.iter().enumerate() {
+                let (a, n_classes) = (head.groups[g].n_anchors(), head.groups[g].classes.len());
+                let tensors = &raw[g * n_tensors..];
+                let at = |t: usize, width: usize, anchor: usize, k: usize| {
+                    let (cell, anchor) = (anchor / a, anchor % a);
+                    f64::from(tensors[t][(b * a * width + anchor * width + k) * 6 + cell])
+                };
+                for (i, class) in label.class.iter().enumerate() {
+                    for c in 0..n_classes {
+                        let p = sigmoid(at(0, n_classes, i, c));
+                        sums[0] += share
+                            * match *class {
+                                -1 => 0.0,
+                                k if k == c as i32 + 1 => -0.25 * (1.0 - p).powi(2) * p.ln(),
+                                _ => -0.75 * p.powi(2) * (1.0 - p).ln(),
+                            };
+                    }
+                }
+                for p in &label.positives {
+                    let k = head.code_size();
+                    for i in 0..k {
+                        let (a, b) = (at(1, k, p.anchor as usize, i), f64::from(p.code[i]));
+                        let is_sine = i == 6 && head.yaw_code == YawCode::DirectionBins;
+                        let d = if is_sine { a.sin() * b.cos() - a.cos() * b.sin() } else { a - b }.abs();
+                        let weight = if head.velocity && i + 2 >= k { 0.2 } else { 1.0 };
+                        let beta = 1.0 / 9.0;
+                        sums[1] +=
+                            share * weight * if d < beta { 0.5 * d * d / beta } else { d - 0.5 * beta };
+                    }
+                    if head.yaw_code == YawCode::DirectionBins {
+                        let l = [0, 1].map(|k| at(2, 2, p.anchor as usize, k));
+                        let sum = l[0].exp() + l[1].exp();
+                        sums[2] -= share * (l[p.direction as usize].exp() / sum).ln();
+                    }
+                }
+            }
+        }
+        sums
+    }
+
+    #[test]
+    fn losses_equal_the_loops() {
+        let device = Device::flex();
+        let config = LossConfig::default();
+        for (yaw_code, velocity) in
+            [(YawCode::DirectionBins, false), (YawCode::SinCos, true), (YawCode::DirectionBins, true)]
+        {
+            let head = head(yaw_code, velocity);
+            let labels = labels(0.4, 1);
+            let (output, raw) = output(&head, &device);
+            let got = AnchorTargets::new(&labels, &head, MAP, &device).losses(&output, &config);
+            let expected = by_loops(&head, &labels, &raw);
+            let parts = [&got.class, &got.boxes, &got.direction].map(|t| values(t.clone())[0]);
+            assert_close(&parts, &expected.map(|v| v as f32), 1e-4);
+            assert!(parts[0] > 0.5 && parts[1] > 0.5, "{parts:?}");
+            let total = parts[0] + 2.0 * parts[1] + 0.2 * parts[2];
+            assert_close(&values(got.total), &[total], 1e-4);
+        }
+    }
+
+    #[test]
+    fn gradients_equal_finite_differences() {
+        let device = Device::flex().autodiff();
+        let config = LossConfig::default();
+        let head = head(YawCode::DirectionBins, false);
+        let labels = labels(0.4, 0);
+        let (output, raw) = output(&head, &device);
+        let targets = AnchorTargets::new(&labels, &head, MAP, &device);
+        for tensor in 0..3 {
+            let shape = output[tensor].dims();
+            let (numeric, analytic) = gradients(&raw[tensor], shape, 1e-2, |x| {
+                let mut output = output.clone();
+                output[tensor] = x;
+                targets.losses(&output, &config).total
+            });
+            // f32 losses near 10, over a step of 0.02.
+            assert_close(&numeric, &analytic, 4e-3);
+            assert!(analytic.iter().any(|g| g.abs() > 0.002), "tensor {tensor} has no gradient");
+        }
+    }
+
+    #[test]
+    fn half_a_turn_is_the_directions_to_tell() {
+        let device = Device::flex();
+        let config = LossConfig::default();
+        let head = head(YawCode::DirectionBins, false);
+        let (output, _) = output(&head, &device);
+        let at = |yaw: f32| {
+            let parts = AnchorTargets::new(&labels(yaw, 0), &head, MAP, &device).losses(&output, &config);
+            values(parts.boxes)[0]
+        };
+        assert!((at(0.3) - at(0.3 + std::f32::consts::PI)).abs() < 1e-5);
+        assert!([0.8, 1.3, 1.8].iter().any(|yaw| (at(0.3) - at(*yaw)).abs() > 1e-2));
+    }
+
+    #[test]
+    fn no_positives_are_no_box_loss_and_unknown_velocities_train_nothing() {
+        let device = Device::flex();
+        let config = LossConfig::default();
+        let head = head(YawCode::SinCos, true);
+        let (output, _) = output(&head, &device);
+        let mut labels = labels(0.4, 0);
+        for group in &mut labels[0] {
+            group.positives.iter_mut().for_each(|p| p.code[8..10].fill(f32::NAN));
+        }
+        let parts = AnchorTargets::new(&labels, &head, MAP, &device).losses(&output, &config);
+        assert!(values(parts.total)[0].is_finite() && values(parts.boxes)[0] > 0.0);
+        let none = vec![labels[1].clone()];
+        let one = output.iter().map(|t| t.clone().narrow(0, 0, 1)).collect();
+        let parts = AnchorTargets::new(&none, &head, MAP, &device).losses(&one, &config);
+        assert_eq!(values(parts.boxes), vec![0.0]);
+        assert!(values(parts.class)[0] > 0.0);
+    }
+}

@@ -177,3 +177,83 @@ impl TaskTargets {
         Self { sign: map(sign), weight: map(weight), codes }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::layers::values;
+    use crate::head::losses::tests::{assert_close, gradients};
+    use pilotis_spec::head::CenterTask;
+
+    #[test]
+    fn losses_equal_the_loops_and_gradients_finite_differences() {
+        let device = Device::flex().autodiff();
+        let (h, w) = (3, 4);
+        let head = CenterHead {
+            stride: 4,
+            velocity: true,
+            center_min_m: [-1.0; 3],
+            center_max_m: [1.0; 3],
+            tasks: vec![CenterTask { classes: vec!["a".into(), "b".into()] }],
+        };
+        let mut heat = vec![0.0; 2 * h * w];
+        (heat[5], heat[4], heat[12 + 7], heat[12 + 6]) = (1.0, 0.6, 1.0, 0.3);
+        let object = |cell, z| CenterObject {
+            cell,
+            code: CenterCode {
+                offset: [0.2, 0.7],
+                z,
+                log_size: [1.4, 0.5, 0.4],
+                rot: [0.6, 0.8],
+                velocity: [2.0, -1.0],
+            },
+        };
+        // The last one shares a cell with the first.
+        let objects = vec![object([1, 1], -0.5), object([1, 3], 0.3), object([1, 1], 9.0)];
+        let labels = vec![vec![CenterLabels { heatmap: heat.clone(), objects: objects.clone() }]];
+        let widths = [2, 2, 1, 3, 2, 2];
+        let raw: Vec<Vec<f32>> =
+            widths.iter().map(|k| (0..k * h * w).map(|i| (i as f32 * 0.9).sin()).collect()).collect();
+        let output: HeadOutput = raw
+            .iter()
+            .zip(widths)
+            .map(|(v, k)| Tensor::from_data(TensorData::new(v.clone(), [1, k, h, w]), &device))
+            .collect();
+        let config = LossConfig { box_weight: 0.25, ..LossConfig::default() };
+        let targets = CenterTargets::new(&labels, &head, [h, w], &device);
+        let parts = targets.losses(&output, &config);
+
+        let mut class = 0.0;
+        for (x, heat) in raw[0].iter().zip(&heat) {
+            let p = 1.0 / (1.0 + (-x).exp());
+            class -= if *heat >= 1.0 {
+                (1.0 - p).powi(2) * p.ln()
+            } else {
+                (1.0 - heat).powi(4) * p.powi(2) * (1.0 - p).ln()
+            };
+        }
+        let mut boxes = 0.0;
+        for o in &objects[..2] {
+            let cell = o.cell[0] * w + o.cell[1];
+            let (c, s) = (&o.code, o.code.log_size);
+            let code =
+                [vec![], c.offset.to_vec(), vec![c.z], s.to_vec(), c.rot.to_vec(), c.velocity.to_vec()];
+            for t in 1..6 {
+                for (k, v) in code[t].iter().enumerate() {
+                    boxes += (raw[t][k * h * w + cell] - v).abs() * if t == 5 { 0.2 } else { 1.0 } / 2.0;
+                }
+            }
+        }
+        assert_close(&values(parts.class), &[class / 2.0], 1e-4);
+        assert_close(&values(parts.boxes), &[boxes], 1e-4);
+        assert_close(&values(parts.total), &[class / 2.0 + 0.25 * boxes], 1e-4);
+        for tensor in 0..6 {
+            let (numeric, analytic) = gradients(&raw[tensor], output[tensor].dims(), 1e-2, |x| {
+                let mut output = output.clone();
+                output[tensor] = x;
+                targets.losses(&output, &config).total
+            });
+            assert_close(&numeric, &analytic, 2e-3);
+        }
+    }
+}

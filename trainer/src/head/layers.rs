@@ -5,7 +5,8 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::ops::{ConvOptions, ConvTransposeOptions};
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -105,28 +106,50 @@ pub(crate) fn norm_values(norm: &BatchNorm) -> network::BatchNorm {
 
 /// A convolution; in bfloat16 where asked for and training. Weights stay `f32`.
 pub(crate) fn run_conv(conv: &Conv2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
-    if !(is_bf16 && x.is_autodiff()) {
+    let [n_out, n_in, kernel, _] = conv.weight.dims();
+    let is_bf16 = is_bf16 && x.is_autodiff();
+    let y = if kernel == 1 && conv.stride == [1, 1] {
+        per_cell(conv.weight.val().reshape([1, n_out, n_in]), x, is_bf16)
+    } else if is_bf16 {
+        let pad = usize::from(kernel == 3);
+        let options = ConvOptions::new(conv.stride, [pad; 2], conv.dilation, conv.groups);
+        let weight = conv.weight.val().cast(FloatDType::BF16);
+        conv2d(x.cast(FloatDType::BF16), weight, None, options).cast(FloatDType::F32)
+    } else {
         return conv.forward(x);
-    }
-    let pad = if conv.weight.dims()[2] == 3 { 1 } else { 0 };
-    let options = ConvOptions::new(conv.stride, [pad; 2], conv.dilation, conv.groups);
-    let half = FloatDType::BF16;
-    let y = burn::tensor::module::conv2d(x.cast(half), conv.weight.val().cast(half), None, options);
-    let y = y.cast(FloatDType::F32);
+    };
     match &conv.bias {
-        Some(bias) => y + bias.val().reshape([1, bias.dims()[0], 1, 1]),
+        Some(bias) => y + bias.val().reshape([1, n_out, 1, 1]),
         None => y,
     }
 }
 
+/// A transposed convolution of kernel = stride: every value becomes a square by itself, so it is
+/// a matrix product too.
 fn run_conv_transpose(conv: &ConvTranspose2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
-    if !(is_bf16 && x.is_autodiff()) {
-        return conv.forward(x);
+    let [n_in, n_out, u, _] = conv.weight.dims();
+    let [b, _, h, w] = x.dims();
+    let is_bf16 = is_bf16 && x.is_autodiff();
+    let weight = conv.weight.val().reshape([1, n_in, n_out * u * u]).swap_dims(1, 2);
+    let y = per_cell(weight, x, is_bf16);
+    if u == 1 {
+        return y;
     }
-    let half = FloatDType::BF16;
-    let options = ConvTransposeOptions::new(conv.stride, [0; 2], [0; 2], [1; 2], 1);
-    let y = burn::tensor::module::conv_transpose2d(x.cast(half), conv.weight.val().cast(half), None, options);
-    y.cast(FloatDType::F32)
+    y.reshape([b, n_out, u, u, h, w]).permute([0, 1, 4, 2, 5, 3]).reshape([b, n_out, h * u, w * u])
+}
+
+/// `weight [1, out, in]` times the channels of every cell. Burn's gradient of a 1 x 1 convolution
+/// is a convolution with the whole map for a kernel; that of a matrix product is two of them.
+fn per_cell(weight: Tensor<3>, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+    let [b, n_in, h, w] = x.dims();
+    let n_out = weight.dims()[1];
+    let x = x.reshape([b, n_in, h * w]);
+    let y = if is_bf16 {
+        weight.cast(FloatDType::BF16).matmul(x.cast(FloatDType::BF16)).cast(FloatDType::F32)
+    } else {
+        weight.matmul(x)
+    };
+    y.reshape([b, n_out, h, w])
 }
 
 /// Convolution, BatchNorm, ReLU.

@@ -117,3 +117,84 @@ impl Places {
         Self { index: Tensor::from_data(TensorData::new(index, shape), device), n: places.len(), width }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::head::layers::values;
+
+    /// The gradient of a loss by central differences, and the one that Burn gives.
+    pub(crate) fn gradients(
+        at: &[f32],
+        shape: [usize; 4],
+        step: f32,
+        loss: impl Fn(Tensor<4>) -> Tensor<1>,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let device = Device::flex().autodiff();
+        let tensor = |v: &[f32]| Tensor::<4>::from_data(TensorData::new(v.to_vec(), shape), &device);
+        let value = |v: &[f32]| values(loss(tensor(v)))[0];
+        let numeric = (0..at.len()).map(|i| {
+            let (mut up, mut down) = (at.to_vec(), at.to_vec());
+            up[i] += step;
+            down[i] -= step;
+            (value(&up) - value(&down)) / (up[i] - down[i])
+        });
+        let x = tensor(at).require_grad();
+        let grads = loss(x.clone()).backward();
+        (numeric.collect(), values(x.grad(&grads).unwrap()))
+    }
+
+    pub(crate) fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
+        assert_eq!(a.len(), b.len());
+        for (a, b) in a.iter().zip(b) {
+            assert!((a - b).abs() < tolerance, "{a} {b}");
+        }
+    }
+
+    fn constant(v: &[f32], shape: [usize; 4]) -> Tensor<4> {
+        Tensor::from_data(TensorData::new(v.to_vec(), shape), &Device::flex().autodiff())
+    }
+
+    #[test]
+    fn the_focal_loss_is_its_formula_and_its_gradient_the_derivative() {
+        let shape = [1, 1, 2, 3];
+        let logits = [-2.0, -0.5, 0.0, 0.7, 3.0, 1.0];
+        let signs = [1.0, -1.0, 1.0, -1.0, 1.0, -1.0];
+        let weights = [1.0, 0.5, 2.0, 1.5, 1.0, 0.0];
+        for gamma in [2.0, 1.5] {
+            let loss = |x| focal(x, constant(&signs, shape), constant(&weights, shape), gamma);
+            let expected: f64 = (0..6)
+                .map(|i| {
+                    let p = 1.0 / (1.0 + (-f64::from(signs[i] * logits[i])).exp());
+                    -f64::from(weights[i]) * (1.0 - p).powf(gamma) * p.ln()
+                })
+                .sum();
+            let got = values(loss(constant(&logits, shape)))[0];
+            assert!((f64::from(got) - expected).abs() < 1e-5, "{got} {expected}");
+            let (numeric, analytic) = gradients(&logits, shape, 1e-2, loss);
+            assert_close(&numeric, &analytic, 5e-4);
+        }
+    }
+
+    #[test]
+    fn the_focal_loss_stays_finite_at_absurd_logits() {
+        let shape = [1, 1, 1, 4];
+        let loss = |x| focal(x, constant(&[1.0, -1.0, 1.0, -1.0], shape), constant(&[1.0; 4], shape), 2.0);
+        let logits = [-200.0, -200.0, 200.0, 200.0];
+        let got = values(loss(constant(&logits, shape)))[0];
+        assert!((got - 400.0).abs() < 1e-3, "{got}");
+        let (_, analytic) = gradients(&logits, shape, 1.0, loss);
+        assert_close(&analytic, &[-1.0, 0.0, 0.0, 1.0], 1e-6);
+    }
+
+    #[test]
+    fn smooth_l1_is_quadratic_then_linear() {
+        let beta = 1.0 / 9.0;
+        let d = [0.0_f32, 0.05, -0.05, 0.2, -1.0];
+        let got = values(smooth_l1(constant(&d, [1, 1, 1, 5]), beta));
+        let expected = [0.0, 0.011_25, 0.011_25, 0.2 - 0.5 / 9.0, 1.0 - 0.5 / 9.0];
+        assert_close(&got, &expected, 1e-6);
+        let (numeric, analytic) = gradients(&d, [1, 1, 1, 5], 1e-3, |x| smooth_l1(x, beta).sum());
+        assert_close(&numeric, &analytic, 1e-3);
+    }
+}

@@ -3,6 +3,7 @@
 use super::dense::{self, Dense, Isa, Pass};
 use super::PillarFrame;
 use crate::error::{BuildError, BuildErrorKind};
+use crate::package::LinearWeights;
 use crate::pillars::Pillars;
 use pilotis_spec::bev::MAX_FEATURES;
 use pilotis_spec::{EncoderSpec, Grid, PillarsSpec, Point, Stage};
@@ -21,6 +22,12 @@ pub struct LayerWeights {
     pub weights: Vec<f32>,
     /// One an output.
     pub bias: Vec<f32>,
+}
+
+impl From<&LinearWeights> for LayerWeights {
+    fn from(w: &LinearWeights) -> Self {
+        Self { n_in: w.n_in, n_out: w.n_out, weights: w.weight.clone(), bias: w.bias.clone() }
+    }
 }
 
 /// The stage with all its memory.

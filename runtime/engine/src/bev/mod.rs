@@ -6,7 +6,7 @@
 pub mod cpu;
 pub mod dense;
 
-pub use cpu::BevStage;
+pub use cpu::{BevStage, LayerWeights};
 
 use crate::pillars::Pillars;
 use pilotis_spec::bev::MAX_FEATURES;

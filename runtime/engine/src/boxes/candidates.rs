@@ -98,6 +98,7 @@ impl TopCandidates {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.ranks.clear();
+        self.floor = Rank::default();
         self.n_seen = 0;
     }
 

@@ -62,6 +62,8 @@ proptest! {
         all.truncate(max);
         let mut top = TopCandidates::build(max);
         for _ in 0..2 {
+            // A frame of better candidates before must not raise the bar of this one.
+            (0..1000).for_each(|i| top.offer(Rank::new(1e3, i)));
             top.clear();
             ranks.iter().for_each(|r| top.offer(*r));
             let best: Vec<(f32, u32)> = top.finish().iter().map(|r| (r.logit(), r.flat_idx())).collect();

@@ -152,7 +152,7 @@ impl BoxesStage {
                 });
             }
         }
-        
+        self.keys.sort_unstable();
         let merged = &self.merged;
         // The last 32 bits say where the box stands.
         self.detections.extend(self.keys.iter().filter_map(|key| merged.get(*key as u32 as usize)));
@@ -245,7 +245,7 @@ fn offer_plane(
         let own = Rank::new(logit, plane.channel as u32);
         let beaten = (from..to).any(|rival| {
             let other = super::value(tensor, n_cells, rival, location);
-            Rank::new(other, rival as u32) > own
+            other.is_finite() && Rank::new(other, rival as u32) > own
         });
         if !beaten {
             top.offer(rank(location, logit));

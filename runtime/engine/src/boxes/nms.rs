@@ -83,7 +83,7 @@ impl Nms {
         self.kept.clear();
         self.next.clear();
         self.wide.clear();
-        
+        self.heads.fill(NONE);
         self.reach = [0.0; 2];
         let mut counts = NmsCounts::default();
         for (i, bbox) in boxes.iter().enumerate() {

@@ -68,10 +68,16 @@ impl PillarsStage {
         if report.dropped_no_pillar + report.dropped_pillar_full > 0 {
             report.flags.insert(FrameFlags::OVER_CAPACITY);
         }
+        self.last()
+    }
+
+    /// The pillars of the last frame.
+    pub fn last(&self) -> Pillars<'_> {
+        let n_points = self.starts.last().copied().unwrap_or(0) as usize;
         Pillars {
             cells: &self.cells,
             starts: &self.starts,
-            point_idx: self.point_idx.get(..report.n_points_kept as usize).unwrap_or(&[]),
+            point_idx: self.point_idx.get(..n_points).unwrap_or(&[]),
             by_cell: &self.by_cell,
         }
     }
