@@ -174,7 +174,7 @@ impl Default for AugmentConfig {
         Self {
             flip_y: true,
             flip_x: false,
-            rotate_rad: 0.785_398_2,
+            rotate_rad: std::f32::consts::FRAC_PI_4,
             scale: 0.05,
             shift_m: 0.0,
             camera_crop: 0.0,

@@ -184,7 +184,8 @@ mod tests {
                 let (class_idx, row, col) = (idx / n_cells, idx % n_cells / 128, idx % 128);
                 let mine = targets.objects.iter().zip(&objects).filter(|(t, _)| t.class_idx == class_idx);
                 let expected = mine.map(|(t, (_, bbox, _))| {
-                    let radius = gaussian_radius(bbox.size[0] / 0.8, bbox.size[1] / 0.8, 0.1).floor().max(2.0);
+                    let [length, width, _] = bbox.size.map(|v| v / 0.8);
+                    let radius = gaussian_radius(length, width, 0.1).floor().max(2.0);
                     let [dr, dc] = [(row as f32 - t.cell[0] as f32), (col as f32 - t.cell[1] as f32)];
                     if dr.abs() > radius || dc.abs() > radius { return 0.0; }
                     let sigma = (2.0 * radius + 1.0) / 6.0;

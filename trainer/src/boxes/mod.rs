@@ -76,9 +76,12 @@ mod tests {
             object("car", -0.1, 50),
             object("car", 0.0, 6),
         ];
+        let mut beside = object("car", 5.0, 50);
+        beside.bbox.center[1] = 10.0;
+        let objects = [objects.as_slice(), &[beside]].concat();
         let selection = select(&objects, &["car", "cyclist"], &grid, 5);
         let expected = [(1, objects[0].bbox, [1.0, 0.0]), (0, objects[5].bbox, [0.0, 0.0])];
         assert_eq!(selection.objects, expected);
-        assert_eq!(selection.ignored, [1, 3, 4].map(|k: usize| (Some(0), objects[k].bbox)));
+        assert_eq!(selection.ignored, [1, 3, 4, 6].map(|k: usize| (Some(0), objects[k].bbox)));
     }
 }

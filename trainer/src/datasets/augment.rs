@@ -1,6 +1,6 @@
 //! Random variations of a sample: points, boxes and velocities change together.
 
-use super::{BoxTest, GroundTruth, Sample, points_in_box};
+use super::{GroundTruth, Sample, points_in_box};
 use crate::config::AugmentConfig;
 use pilotis_spec::Point;
 use pilotis_spec::codec::normalize_yaw;
@@ -149,6 +149,7 @@ fn count_points(sample: &mut Sample) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::datasets::BoxTest;
     use pilotis_spec::Box3d;
     use proptest::prelude::*;
     use rand::SeedableRng;
@@ -292,8 +293,8 @@ mod tests {
                 let point = Point { x: 1.0, y: 2.0, ..Point::default() };
                 let mut sample = Sample { points: vec![point], ..Sample::default() };
                 augment(&mut sample, &config, &mut ChaCha8Rng::seed_from_u64(seed));
-                n[0] += usize::from(sample.points[0].x == -1.0);
-                n[1] += usize::from(sample.points[0].y == -2.0);
+                n[0] += usize::from(sample.points[0].x < 0.0);
+                n[1] += usize::from(sample.points[0].y < 0.0);
             }
             n
         };
@@ -302,6 +303,21 @@ mod tests {
         assert!(x == 0 && (150..250).contains(&y), "{x} {y}");
         let [x, y] = flips(AugmentConfig { flip_x: true, ..IDENTITY });
         assert!(y == 0 && (150..250).contains(&x), "{x} {y}");
+    }
+
+    #[test]
+    fn intensities_change_by_one_factor_and_nothing_else_does() {
+        let before = random_sample(2);
+        let mut after = before.clone();
+        let config = AugmentConfig { intensity_scale: 0.2, ..IDENTITY };
+        augment(&mut after, &config, &mut ChaCha8Rng::seed_from_u64(2));
+        let factor = after.points[0].intensity / before.points[0].intensity;
+        assert!((0.8..=1.2).contains(&factor) && (factor - 1.0).abs() > 1e-3);
+        for (a, b) in after.points.iter_mut().zip(&before.points) {
+            assert!((a.intensity - b.intensity * factor).abs() < 1e-6);
+            a.intensity = b.intensity;
+        }
+        assert_eq!(after, before);
     }
 
     #[test]

@@ -174,6 +174,25 @@ mod tests {
     }
 
     #[test]
+    fn a_split_opens_with_its_settings_below_the_root_that_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        for (path, content) in [
+            ("ImageSets/val.txt", b"7".as_slice()),
+            ("training/velodyne/7.bin", &[0; 32]),
+            ("training/label_velo/7.txt", b"Van 1 2 3 4 5 6 0 9"),
+        ] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let config = config("kind = \"kitti\"\nroot = \"nowhere\"\n[rename]\nvan = \"car\"");
+        let sample = open(&config, Some(folder.path()), "val").unwrap().load(0).unwrap();
+        assert_eq!((sample.points.len(), sample.objects[0].class_name.as_str()), (2, "car"));
+        assert!(open(&config, Some(folder.path()), "train").is_err());
+        assert!(open(&config, None, "val").err().unwrap().to_string().contains("nowhere"));
+    }
+
+    #[test]
     fn cut_off_point_files_are_refused_and_broken_points_left_out() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cloud.bin");
