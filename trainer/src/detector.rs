@@ -1,9 +1,10 @@
 //! Detector: encoder, backbone and head, as they are trained and as they are exported.
 
 use crate::bev::PillarBatch;
-use crate::bev::pfn::{Pfn, PfnWeights};
+use crate::bev::pfn::Pfn;
 use crate::bev::scatter::scatter;
 use crate::config::{TrainConfig, TrainPrecision};
+use crate::export::encoder::PfnWeights;
 use crate::export::network::Network;
 use crate::head::backbone::Backbone;
 use crate::head::layers::Init;

@@ -1,7 +1,7 @@
 //! `pilotis-trainer`: simulates, trains, evaluates and exports.
 
 use clap::{Parser, Subcommand};
-use pilotis_trainer::{simulate, train};
+use pilotis_trainer::{evaluate, export, simulate, train};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +19,11 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Train a detector
     Train(train::TrainArgs),
+    /// Write a model package of a training run
+    Export(export::ExportArgs),
+    /// Measure how good boxes are
+    #[command(subcommand)]
+    Evaluate(evaluate::EvaluateCommand),
 }
 
 fn main() -> ExitCode {
@@ -27,6 +32,8 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Simulate(args) => simulate::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Evaluate(command) => evaluate::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

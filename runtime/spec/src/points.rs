@@ -136,6 +136,26 @@ impl PointLayout {
         self.columns.iter().position(|c| *c == field).map(|i| i * self.scalar.n_bytes())
     }
 
+    /// Appends a point in this layout; columns that Pilotis skips are 0.
+    pub fn write(&self, point: &Point, bytes: &mut Vec<u8>) {
+        for column in &self.columns {
+            let value = match column {
+                FieldName::X => point.x,
+                FieldName::Y => point.y,
+                FieldName::Z => point.z,
+                FieldName::Intensity => point.intensity,
+                FieldName::TimeLag => point.time_lag,
+                FieldName::Other => 0.0,
+            };
+            match self.scalar {
+                ScalarType::F16 => bytes.extend(half::f16::from_f32(value).to_le_bytes()),
+                ScalarType::F64 => bytes.extend(f64::from(value).to_le_bytes()),
+                // Parsing lets no other scalar in.
+                _ => bytes.extend(value.to_le_bytes()),
+            }
+        }
+    }
+
     /// Whether the layout has the field.
     pub fn has(&self, field: FieldName) -> bool {
         self.columns.contains(&field)
@@ -299,6 +319,21 @@ mod tests {
         assert_eq!(PointLayout::nuscenes().stride_bytes(), 20);
         assert_eq!(PointLayout::nuscenes_sweeps_f16().stride_bytes(), 10);
         assert_eq!(PointLayout::nuscenes_sweeps_f16().offset_of(FieldName::TimeLag), Some(8));
+    }
+
+    #[test]
+    fn points_are_written_column_by_column() {
+        let point = Point { x: 1.0, y: 2.0, z: 3.0, intensity: 4.0, time_lag: 0.5 };
+        let written = |layout: &str| {
+            let mut bytes = Vec::new();
+            layout.parse::<PointLayout>().unwrap().write(&point, &mut bytes);
+            bytes
+        };
+        assert_eq!(written("f64:z,x,y")[..8], 3.0_f64.to_le_bytes());
+        let nuscenes = written("nuscenes");
+        assert_eq!(nuscenes[12..16], 4.0_f32.to_le_bytes());
+        assert_eq!(nuscenes[16..], [0; 4]);
+        assert_eq!(written("nuscenes-sweeps-f16")[8..], half::f16::from_f32(0.5).to_le_bytes());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! PFN: the pillar feature network in training form.
 
 use super::PillarBatch;
+use crate::export::encoder::PfnWeights;
 use crate::head::layers::{Init, norm, norm_values, values};
 use burn::module::Module;
 use burn::nn::{BatchNorm, Linear};
@@ -10,19 +11,6 @@ use pilotis_spec::EncoderSpec;
 /// BatchNorm of the encoder, **Source**: OpenPCDet `PFNLayer`.
 const EPSILON: f64 = 1e-3;
 const MOMENTUM: f64 = 0.01;
-
-/// The weights of one layer with BatchNorm folded in, as the runtime reads them.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PfnWeights {
-    /// `[n_out, n_in]` in row-major order.
-    pub weight: Vec<f32>,
-    /// One per output.
-    pub bias: Vec<f32>,
-    /// Inputs.
-    pub n_in: usize,
-    /// Outputs.
-    pub n_out: usize,
-}
 
 /// The pillar feature network: one or two linear layers with BatchNorm, ReLU and a max over the
 /// pillar; every layer but the last puts out its values beside their max.

@@ -30,7 +30,7 @@ pub fn validate(
         let tensors = detector
             .infer(&batch)
             .into_iter()
-            .map(|t| t.into_data().into_vec::<f32>().map_err(|e| anyhow!("raw tensor: {e:?}")))
+            .map(|t| t.into_data().try_into_vec::<f32>().map_err(|e| anyhow!("raw tensor: {e:?}")))
             .collect::<anyhow::Result<Vec<_>>>()?;
         let detections = boxes.run(tensors.as_slice() as &[Vec<f32>], &mut FrameReport::default())?;
         frames.push(FrameResult {
