@@ -15,6 +15,7 @@ pub mod head;
 pub mod package;
 pub mod pillars;
 pub mod points;
+pub mod report;
 
 pub use builder::{EngineBuilder, HeadChoice};
 pub use engine::{Engine, Frame};

@@ -229,7 +229,7 @@ fn block<const N: usize>(
     for row in rows.chunks_exact(place.n_used) {
         let mut acc = *base;
         for (x, w) in row.iter().zip(weights) {
-            fma(&mut acc, *x, w);
+            acc = fma(acc, *x, w);
         }
         keep_larger(&mut best, &acc);
         if let Some(slot) = slots.next().and_then(|s| s.get_mut(place.first..place.first + N * LANES)) {
@@ -241,24 +241,24 @@ fn block<const N: usize>(
     *max = best;
 }
 
-// Loops over constant bounds, so that the compiler keeps the arrays in registers.
+/// By value and over constant bounds, so that the accumulators stay in registers.
 #[allow(clippy::needless_range_loop, reason = "iterators here cost the vectorization")]
 #[inline(always)]
-fn fma<const N: usize>(acc: &mut [Lane; N], x: f32, w: &[Lane; N]) {
+fn fma<const N: usize>(acc: [Lane; N], x: f32, w: &[Lane; N]) -> [Lane; N] {
+    let mut next = acc;
     for g in 0..N {
         for l in 0..LANES {
-            acc[g][l] = x.mul_add(w[g][l], acc[g][l]);
+            next[g][l] = x.mul_add(w[g][l], acc[g][l]);
         }
     }
+    next
 }
 
-#[allow(clippy::needless_range_loop, reason = "iterators here cost the vectorization")]
+/// One flat loop: over two dimensions the compiler gathers across the groups.
 #[inline(always)]
 fn keep_larger<const N: usize>(best: &mut [Lane; N], acc: &[Lane; N]) {
-    for g in 0..N {
-        for l in 0..LANES {
-            best[g][l] = if acc[g][l] > best[g][l] { acc[g][l] } else { best[g][l] };
-        }
+    for (b, a) in best.as_flattened_mut().iter_mut().zip(acc.as_flattened()) {
+        *b = if *a > *b { *a } else { *b };
     }
 }
 
