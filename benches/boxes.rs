@@ -1,40 +1,19 @@
 //! The boxes stage: sweep and decoding of a KITTI-size head, and suppression at its extremes.
 
+#![allow(clippy::expect_used, reason = "a bench without its input is to stop")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
+use pilotis_benches::{ONE_IN_FRAME, kitti, noise, tensors};
 use pilotis_runtime::boxes::{BoxesStage, Nms};
-use pilotis_spec::{Box3d, FrameReport, Manifest};
+use pilotis_spec::{Box3d, FrameReport};
 use std::hint::black_box;
-
-const KITTI: &str = include_str!("../runtime/spec/tests/kitti_manifest.toml");
-
-/// A repeatable sequence in 0..1.
-fn noise(seed: u32) -> impl FnMut() -> f32 {
-    let mut state = seed | 1;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        (state >> 8) as f32 / (1 << 24) as f32
-    }
-}
-
-/// Raw tensors of 321,408 anchors, of which about one in `one_in` passes.
-fn tensors(manifest: &Manifest, one_in: f32) -> Vec<Vec<f32>> {
-    let mut r = noise(5);
-    let specs = manifest.head.tensors(&manifest.grid);
-    let mut tensors: Vec<Vec<f32>> = specs.iter().map(|t| vec![0.0; t.n_values()]).collect();
-    if let [scores, residuals, ..] = &mut tensors[..] {
-        scores.fill_with(|| if r() * one_in < 1.0 { -2.0 + 3.0 * r() } else { -5.0 - 3.0 * r() });
-        residuals.fill_with(|| (r() - 0.5) * 0.4);
-    }
-    tensors
-}
+use std::time::Duration;
 
 fn stage(c: &mut Criterion) {
-    let manifest = Manifest::from_toml(KITTI).expect("the sample manifest is valid");
-    let mut stage = BoxesStage::build(&manifest).expect("and buildable");
+    let manifest = kitti();
+    let mut stage = BoxesStage::build(&manifest).expect("the manifest is buildable");
     // Logits pass one by one; about 300, 4,096 and all of the anchors are candidates.
-    for (name, one_in) in [("none", 1e12), ("300", 3200.0), ("4096", 233.0), ("all", 1.0)] {
+    for (name, one_in) in [("none", 1e12), ("300", ONE_IN_FRAME), ("4096", 233.0), ("all", 1.0)] {
         let tensors = tensors(&manifest, one_in);
         c.bench_function(&format!("boxes/decode_kitti/{name}"), |b| {
             b.iter(|| stage.decode_scope(0, black_box(&tensors[..]), &mut FrameReport::default()).len());
@@ -75,5 +54,10 @@ fn nms(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, stage, nms);
+fn config() -> Criterion {
+    let criterion = Criterion::default().sample_size(20);
+    criterion.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1))
+}
+
+criterion_group!(name = benches; config = config(); targets = stage, nms);
 criterion_main!(benches);

@@ -1,1 +1,51 @@
-//! x
+//! What the suites share: the shipped model, the shipped sweeps, and reasons to skip.
+
+use pilotis_runtime::device::native_parts::Places;
+use pilotis_runtime::{BuildError, CloudFile, Package};
+use std::path::{Path, PathBuf};
+
+/// A path of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The model that ships.
+///
+/// **Errors**: the package's.
+pub fn shipped_model() -> Result<Package, BuildError> {
+    Package::load(&repository("models/default"))
+}
+
+/// Paths of the simulated sweeps that ship, sorted; never empty in a whole checkout.
+pub fn shipped_sweeps() -> Vec<PathBuf> {
+    let mut sweeps: Vec<PathBuf> = std::fs::read_dir(repository("tests/data/simulated"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "bin"))
+        .collect();
+    sweeps.sort();
+    sweeps
+}
+
+/// A cloud in KITTI's layout.
+///
+/// **Errors**: the reader's.
+pub fn open_kitti(path: &Path) -> Result<CloudFile, BuildError> {
+    CloudFile::open(path, Some(&pilotis_spec::PointLayout::kitti()))
+}
+
+/// Why suites that run the network cannot, where they cannot.
+pub fn why_no_network() -> Option<String> {
+    let missing = Places::from_env().onnxruntime().err()?;
+    Some(format!("skipped: {missing}"))
+}
+
+/// The folder of real frames, or why there is none.
+///
+/// **Errors**: the reason to skip.
+pub fn real_data() -> Result<PathBuf, String> {
+    std::env::var_os("PILOTIS_DATA")
+        .map(PathBuf::from)
+        .ok_or_else(|| "skipped: PILOTIS_DATA is not set".to_owned())
+}

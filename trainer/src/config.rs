@@ -290,7 +290,7 @@ impl TrainConfig {
         }
         let total = stride as usize;
         ensure!(
-            self.grid.nx() % total == 0 && self.grid.ny() % total == 0,
+            self.grid.nx().is_multiple_of(total) && self.grid.ny().is_multiple_of(total),
             "backbone: its stride {total} does not divide the grid of {} x {}",
             self.grid.nx(),
             self.grid.ny()

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// A stage (points, pillars, bev, head, boxes) or `frame`; all of them if left out.
+    /// A stage (points, pillars, bev, boxes) or `frame`; all of them if left out.
     stage: Option<String>,
 }
 

@@ -45,7 +45,8 @@ impl BuildError {
 
     /// An error of the file system at `path`.
     pub fn io(path: &Path, doing: &str, source: std::io::Error) -> Self {
-        Self::new(BuildErrorKind::Io, format!("cannot {doing} `{}`: {source}", path.display())).caused_by(source)
+        Self::new(BuildErrorKind::Io, format!("cannot {doing} `{}`: {source}", path.display()))
+            .caused_by(source)
     }
 
     /// The same error, of a stage.

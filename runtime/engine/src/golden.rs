@@ -2,9 +2,9 @@
 
 use crate::engine::Engine;
 use crate::error::{BuildError, BuildErrorKind};
-use crate::package::Package;
+use crate::package::{Package, hex};
 use crate::points::CloudView;
-use pilotis_spec::{Detection, FrameReport};
+use pilotis_spec::{Detection, FrameReport, Golden};
 use sha2::{Digest, Sha256};
 
 /// What the exact stages answered to one cloud, and the boxes that came out.
@@ -49,15 +49,6 @@ impl Answers {
         }
         Ok(Self { report, pillars_sha256, canvas_sha256: hex(&hash.finalize()), detections })
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, b| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{b:02x}");
-        text
-    })
 }
 
 /// How far an engine is from its package's golden answers, where they are numbers.
@@ -118,5 +109,73 @@ pub fn check(package: &Package, engine: &mut Engine) -> Result<GoldenMatch, Buil
             }
         }
     }
+    check_boxes(golden, &answers.detections, package.manifest().boxes.score_threshold).map_err(
+        |(expected, nearest)| wrong(format!("no box like {expected:?}; the nearest is {nearest:?}")),
+    )?;
     Ok(result)
+}
+
+/// How far a golden box and the one that answers it may be apart: what the tensors' tolerance
+/// comes to over an anchor's diagonal of a few metres, tenfold.
+const BOX_TOLERANCE_M: f32 = 1e-2;
+/// The same for scores. Boxes this close to the threshold may be gone on another processor.
+const SCORE_TOLERANCE: f32 = 1e-3;
+
+/// Every golden box has an answer of its class, place, size and score; else the golden box and
+/// what comes nearest.
+fn check_boxes(
+    golden: &Golden,
+    detections: &[Detection],
+    score_threshold: f32,
+) -> Result<(), (Detection, Option<Detection>)> {
+    let apart = |a: &Detection, b: &Detection| {
+        let of = |k: usize| {
+            (a.bbox.center[k] - b.bbox.center[k]).abs().max((a.bbox.size[k] - b.bbox.size[k]).abs())
+        };
+        of(0).max(of(1)).max(of(2))
+    };
+    for want in golden.boxes.iter().filter(|b| b.score > score_threshold + SCORE_TOLERANCE) {
+        let same_class = detections.iter().filter(|d| d.class_idx == want.class_idx);
+        let nearest = same_class.min_by(|a, b| apart(a, want).total_cmp(&apart(b, want)));
+        let is_answered = nearest.is_some_and(|d| {
+            apart(d, want) <= BOX_TOLERANCE_M && (d.score - want.score).abs() <= SCORE_TOLERANCE
+        });
+        if !is_answered {
+            return Err((*want, nearest.copied()));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotis_spec::Box3d;
+
+    fn at(x: f32, class_idx: u32, score: f32) -> Detection {
+        let bbox = Box3d { center: [x, 0.0, 0.0], size: [4.0, 1.6, 1.5], yaw: 0.0 };
+        Detection { bbox, velocity: [0.0; 2], score, class_idx }
+    }
+
+    #[test]
+    fn golden_boxes_must_be_answered_in_place_class_and_score() {
+        let golden = Golden {
+            input: "golden/input.bin".to_owned(),
+            n_points: 0,
+            n_points_kept: 0,
+            n_pillars: 0,
+            pillars_sha256: String::new(),
+            canvas_sha256: String::new(),
+            head_tolerance: 1e-4,
+            tensors: Vec::new(),
+            boxes: vec![at(10.0, 0, 0.9), at(20.0, 1, 0.1005)],
+        };
+        let check = |detections: &[Detection]| check_boxes(&golden, detections, 0.1);
+        // The second stands on the threshold and may be missing.
+        assert!(check(&[at(10.001, 0, 0.9)]).is_ok());
+        assert!(check(&[at(10.1, 0, 0.9)]).is_err());
+        assert!(check(&[at(10.0, 1, 0.9)]).is_err());
+        assert!(check(&[at(10.0, 0, 0.8)]).is_err());
+        assert!(check(&[]).is_err());
+    }
 }

@@ -106,6 +106,8 @@ impl EncoderSpec {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
     use super::*;
 
     #[test]

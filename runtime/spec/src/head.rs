@@ -216,7 +216,8 @@ impl HeadLayout {
 
     pub(crate) fn validate(&self, grid: &Grid, classes: &[String]) -> Result<(), SpecError> {
         let stride = self.stride();
-        if !(1..=16).contains(&stride) || grid.nx() % stride != 0 || grid.ny() % stride != 0 {
+        let divides = |n_cells: usize| n_cells.is_multiple_of(stride);
+        if !(1..=16).contains(&stride) || !divides(grid.nx()) || !divides(grid.ny()) {
             return Err(SpecError::mismatch(
                 "head.stride",
                 format!("{stride} does not divide the grid of {} x {} cells", grid.nx(), grid.ny()),

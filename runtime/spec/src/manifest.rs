@@ -153,7 +153,7 @@ impl Manifest {
                     format!("`{file}` is not a path inside the package"),
                 ));
             }
-            if digest.len() != 64 || !digest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            if !is_sha256(digest) {
                 return Err(SpecError::out_of_range("files", format!("digest of `{file}` is no SHA-256")));
             }
         }
@@ -164,6 +164,11 @@ impl Manifest {
     pub fn class_idx(&self, name: &str) -> Option<usize> {
         self.classes.iter().position(|c| c == name)
     }
+}
+
+/// Whether a text is a SHA-256 in lower-case hex.
+pub fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether a package path stays inside the package, on any platform.

@@ -28,12 +28,8 @@ impl Point {
     /// Whether every value is finite.
     #[inline]
     pub fn is_finite(&self) -> bool {
-        // x - x is 0 for finite x and NaN otherwise, so one sum tests all five without branches.
-        let zero = (self.x - self.x)
-            + (self.y - self.y)
-            + (self.z - self.z)
-            + (self.intensity - self.intensity)
-            + (self.time_lag - self.time_lag);
+        // v * 0 is 0 for finite v and NaN otherwise, so one sum tests all five without branches.
+        let zero = self.x * 0.0 + self.y * 0.0 + self.z * 0.0 + self.intensity * 0.0 + self.time_lag * 0.0;
         zero == 0.0
     }
 }

@@ -84,11 +84,11 @@ impl Pfn {
         };
         for layer in &self.layers[..self.layers.len() - 1] {
             let y = relu(layer.forward(x, &batch.weights));
-            let max = spread(max(y.clone(), batch), batch);
+            let max = spread(&max(&y, batch), batch);
             x = Tensor::cat(vec![y, max], 1);
         }
         // ReLU is monotonic: after the max it has fewer values to look at.
-        relu(max(last.forward(x, &batch.weights), batch))
+        relu(max(&last.forward(x, &batch.weights), batch))
     }
 
     /// The layers with BatchNorm folded in, in evaluation form.
@@ -104,7 +104,7 @@ impl Pfn {
 }
 
 /// The largest row of every pillar: `[R, C] -> [P, C]`.
-fn max(y: Tensor<2>, batch: &PillarBatch) -> Tensor<2> {
+fn max(y: &Tensor<2>, batch: &PillarBatch) -> Tensor<2> {
     let [_, c] = y.dims();
     let mut first = 0;
     let parts = batch.runs.iter().map(|run| {
@@ -121,7 +121,7 @@ fn max(y: Tensor<2>, batch: &PillarBatch) -> Tensor<2> {
 }
 
 /// Every pillar's vector for every row of it: `[P, C] -> [R, C]`.
-fn spread(x: Tensor<2>, batch: &PillarBatch) -> Tensor<2> {
+fn spread(x: &Tensor<2>, batch: &PillarBatch) -> Tensor<2> {
     let [_, c] = x.dims();
     let mut first = 0;
     let parts = batch.runs.iter().map(|run| {

@@ -152,7 +152,7 @@ mod tests {
     use crate::datasets::BoxTest;
     use pilotis_spec::Box3d;
     use proptest::prelude::*;
-    use rand::SeedableRng;
+    use rand::{RngExt, SeedableRng};
 
     const IDENTITY: AugmentConfig = AugmentConfig {
         flip_y: false,

@@ -81,7 +81,8 @@ pub fn run(args: &PackageArgs) -> anyhow::Result<()> {
     writeln!(out, "{} ({})\n{result}\n{latency}", package.manifest().name, package.digest())?;
     if let Some(path) = &args.json {
         let figures = to_json(&package, &result, &latency);
-        std::fs::write(path, format!("{figures:#}\n")).with_context(|| format!("cannot write `{}`", path.display()))?;
+        std::fs::write(path, format!("{figures:#}\n"))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
     }
     Ok(())
 }

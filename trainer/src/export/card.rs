@@ -14,7 +14,10 @@ pub fn card(config: &TrainConfig, statistics: &InputStatistics, args: &ExportArg
 }
 
 fn write_card(
-    text: &mut String, config: &TrainConfig, statistics: &InputStatistics, args: &ExportArgs,
+    text: &mut String,
+    config: &TrainConfig,
+    statistics: &InputStatistics,
+    args: &ExportArgs,
 ) -> std::fmt::Result {
     let (min, max, cell) = (config.grid.min(), config.grid.max(), config.grid.cell());
     let head = match &config.head {
@@ -37,7 +40,11 @@ fn write_card(
         "| range | x {}..{} m, y {}..{} m, z {}..{} m; cells of {} x {} m |",
         min[0], max[0], min[1], max[1], min[2], max[2], cell[0], cell[1]
     )?;
-    writeln!(text, "| points | layout `{}`, intensity 0..{} |", config.points.layout, config.points.intensity_full_scale)?;
+    writeln!(
+        text,
+        "| points | layout `{}`, intensity 0..{} |",
+        config.points.layout, config.points.intensity_full_scale
+    )?;
     if statistics.n_frames > 0 {
         writeln!(
             text,

@@ -2,7 +2,7 @@
 //!
 //! [`network`] is the detector as plain data, [`onnx`] and [`encoder`] are its files, [`golden`]
 //! what it must answer, [`package`] the folder. An export fails unless the runtime, reading that
-//! folder back, agrees with Burn.
+//! folder back, agrees with Burn ([`parity`]).
 
 pub mod card;
 pub mod encoder;
@@ -10,29 +10,25 @@ pub mod golden;
 pub mod network;
 pub mod onnx;
 pub mod package;
+pub mod parity;
 
-use crate::bev::PillarBatch;
 use crate::config::TrainConfig;
 use crate::datasets;
 use crate::detector::Detector;
 use crate::device::training_device;
 use crate::simulate::simulate_frame;
-use crate::train::{load_run, samples::Preparer};
-use anyhow::{Context, anyhow, bail, ensure};
-use burn::tensor::Device;
+use crate::train::load_run;
+use anyhow::{Context, bail, ensure};
 use golden::golden_tensor;
 use package::{PackageWriter, Replace};
+use parity::PARITY_TOLERANCE;
 use pilotis_runtime::golden::{Answers, check};
 use pilotis_runtime::points::{CloudView, PointsStage};
 use pilotis_runtime::{Engine, EngineBuilder, OnMismatch, Package};
 use pilotis_spec::{FieldName, FrameReport, Golden, InputStatistics, Manifest, Point};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-/// Largest difference between ONNX Runtime and Burn on the golden cloud: some thousand products
-/// are added up in different orders in `f32`.
-pub const PARITY_TOLERANCE: f32 = 1e-4;
 /// Points of the golden cloud, so that a package stays small.
 const GOLDEN_POINTS: usize = 12_000;
 /// Samples of every raw tensor in the golden.
@@ -119,15 +115,18 @@ pub struct Exported {
 /// **Errors**: ONNX Runtime is missing, or differs from Burn by more than
 /// [`PARITY_TOLERANCE`]; nothing is left at `out` then.
 pub fn export(
-    config: &TrainConfig, detector: &Detector, statistics: InputStatistics, card: String, seed: u64, out: &Path,
+    config: &TrainConfig,
+    detector: &Detector,
+    statistics: InputStatistics,
+    card: String,
+    seed: u64,
+    out: &Path,
     replace: Replace,
 ) -> anyhow::Result<Exported> {
     let manifest = config.manifest_draft(statistics);
     let network = detector.to_network(config);
     let writer = || -> anyhow::Result<PackageWriter> {
-        PackageWriter::new(manifest.clone())
-            .encoder(&detector.encoder_weights())?
-            .network("fp32", &network)
+        PackageWriter::new(manifest.clone()).encoder(&detector.encoder_weights())?.network("fp32", &network)
     };
     let cloud = golden_cloud(&manifest, seed)?;
 
@@ -137,8 +136,8 @@ pub fn export(
     let mut engine = build_engine(&package)?;
     let view = CloudView::from_bytes(&cloud, &manifest.points.layout)?;
     let answers = Answers::of(&mut engine, &view)?;
-    let burn = burn_answers(config, detector, &view)?;
-    let (largest_difference, n_values) = compare(&manifest, &engine, &burn)?;
+    let burn = parity::burn_answers(config, detector, &view)?;
+    let (largest_difference, n_values) = parity::compare(&manifest, &engine, &burn)?;
 
     let names = manifest.head.tensors(&manifest.grid);
     let tensors = names.iter().zip(&burn).map(|(t, values)| golden_tensor(&t.name, values, GOLDEN_SAMPLES));
@@ -153,9 +152,10 @@ pub fn export(
         tensors: tensors.collect(),
         boxes: answers.detections.into_iter().take(GOLDEN_BOXES).collect(),
     };
-    let package = writer()?.golden(golden, cloud)?.card(card).write(out, replace)?;
-    // What was written is what will be read: the last word is the runtime's.
+    // The last word is the runtime's, on what it reads, before anything gets the name asked for.
+    let package = writer()?.golden(golden.clone(), cloud.clone())?.write(&draft.0, Replace::Packages)?;
     check(&package, &mut build_engine(&package)?)?;
+    let package = writer()?.golden(golden, cloud)?.card(card).write(out, replace)?;
     Ok(Exported { package, largest_difference, n_values })
 }
 
@@ -202,43 +202,6 @@ fn golden_cloud(manifest: &Manifest, seed: u64) -> anyhow::Result<Vec<u8>> {
     layout.write(&Point { x, y, z, ..Point::default() }, &mut bytes);
     layout.write(&Point { x: f32::NAN, ..Point::default() }, &mut bytes);
     Ok(bytes)
-}
-
-/// Burn's raw tensors for a cloud, from the runtime's points and pillars.
-fn burn_answers(config: &TrainConfig, detector: &Detector, cloud: &CloudView<'_>) -> anyhow::Result<Vec<Vec<f32>>> {
-    let mut points = PointsStage::build(config.points.max_points as usize);
-    let needs_time_lag = config.bev.recipe.needs_time_lag();
-    let points = points.run(cloud, &config.grid, needs_time_lag, &mut FrameReport::default())?;
-    let sample = datasets::Sample { points: points.to_vec(), ..datasets::Sample::default() };
-    let pillars = Preparer::build(Arc::new(config.clone()), None)?.prepare(&sample)?.pillars;
-    let map = [config.grid.ny(), config.grid.nx()];
-    let n_features = config.bev.recipe.n_features();
-    let batch = PillarBatch::new(&[pillars], &config.pillars, n_features, map, &Device::flex());
-    let tensors = detector.infer(&batch).into_iter();
-    tensors.map(|t| t.into_data().try_into_vec::<f32>().map_err(|e| anyhow!("raw tensor: {e:?}"))).collect()
-}
-
-/// The largest difference between the engine's last tensors and Burn's.
-fn compare(manifest: &Manifest, engine: &Engine, burn: &[Vec<f32>]) -> anyhow::Result<(f32, usize)> {
-    let mut largest = 0.0_f32;
-    let mut n_values = 0;
-    for (i, tensor) in manifest.head.tensors(&manifest.grid).iter().enumerate() {
-        let (got, want) = (engine.last_tensor(i), burn.get(i).map_or(&[][..], Vec::as_slice));
-        ensure!(got.len() == want.len(), "tensor `{}` has {} values, Burn {}", tensor.name, got.len(), want.len());
-        for (at, (g, w)) in got.iter().zip(want).enumerate() {
-            let difference = (g - w).abs();
-            // Written so that NaN fails.
-            let within = difference <= PARITY_TOLERANCE;
-            ensure!(
-                within,
-                "parity: tensor `{}` is {g} in ONNX Runtime and {w} in Burn at {at}; {PARITY_TOLERANCE:.0e} is allowed",
-                tensor.name
-            );
-            largest = largest.max(difference);
-        }
-        n_values += got.len();
-    }
-    Ok((largest, n_values))
 }
 
 /// Statistics of the points in range of the first samples of the training split.

@@ -31,6 +31,7 @@ impl LossParts {
 
 /// What a batch is trained towards.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one of it a batch")]
 pub enum Targets {
     /// Of an anchor head.
     Anchors(AnchorTargets),

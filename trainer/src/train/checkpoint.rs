@@ -42,7 +42,12 @@ impl Checkpoints {
     }
 
     /// Writes a checkpoint and removes all but the last two.
-    pub fn save(&self, detector: &Detector, optimizer: &ModuleOptimizer, state: &RunState) -> anyhow::Result<()> {
+    pub fn save(
+        &self,
+        detector: &Detector,
+        optimizer: &ModuleOptimizer,
+        state: &RunState,
+    ) -> anyhow::Result<()> {
         let path = self.folder.join(format!("step-{:08}", state.step));
         let partial = self.folder.join("partial");
         remove_if_there(&partial)?;
@@ -61,7 +66,9 @@ impl Checkpoints {
 
     /// Goes on from the last checkpoint, where there is one.
     pub fn resume(
-        &self, detector: Detector, optimizer: ModuleOptimizer,
+        &self,
+        detector: Detector,
+        optimizer: ModuleOptimizer,
     ) -> anyhow::Result<(Detector, ModuleOptimizer, Option<RunState>)> {
         let Some(last) = self.list()?.pop() else { return Ok((detector, optimizer, None)) };
         let text = fs::read_to_string(last.join(STATE_FILE))?;
@@ -100,7 +107,8 @@ pub fn save_detector(detector: &Detector, path: &Path) -> anyhow::Result<()> {
 /// Reads a detector's weights and statistics into one of the same configuration.
 pub fn load_detector(detector: Detector, path: &Path) -> anyhow::Result<Detector> {
     ensure!(path.is_file(), "there is no `{}`", path.display());
-    let record = ModuleRecord::load(path).map_err(|e| anyhow::anyhow!("cannot read `{}`: {e}", path.display()))?;
+    let record =
+        ModuleRecord::load(path).map_err(|e| anyhow::anyhow!("cannot read `{}`: {e}", path.display()))?;
     detector
         .try_load_record(record)
         .map_err(|e| anyhow::anyhow!("`{}` is not of this configuration: {e}", path.display()))

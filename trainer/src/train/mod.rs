@@ -73,6 +73,9 @@ pub struct TrainArgs {
     /// Most validation frames an epoch; 0 takes all
     #[arg(long, default_value_t = 0)]
     pub val_frames: usize,
+    /// Stop after this many batches, with a checkpoint to go on from
+    #[arg(long)]
+    pub stop_after: Option<usize>,
     /// Minutes between checkpoints within an epoch
     #[arg(long, default_value_t = 5)]
     pub checkpoint_minutes: u64,
@@ -114,6 +117,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
     );
     while session.state.epoch < session.config.train.epochs {
         session.epoch(&train)?;
+        if session.is_over() {
+            tracing::info!(batch = session.state.batch, "stopped as asked; --resume goes on from here");
+            return session.save();
+        }
         session.validate(val.as_ref())?;
         session.state.epoch += 1;
         session.state.batch = 0;
@@ -154,6 +161,8 @@ struct Session<'a> {
     state: RunState,
     log: fs::File,
     began: Instant,
+    /// Batches of this session, not of the run.
+    n_batches: usize,
 }
 
 impl<'a> Session<'a> {
@@ -169,14 +178,26 @@ impl<'a> Session<'a> {
         let (detector, optimizer, state) = checkpoints.resume(detector, optimizer)?;
         let log = fs::OpenOptions::new().create(true).append(true).open(args.out.join(LOG_FILE))?;
         let state = state.unwrap_or_default();
-        Ok(Self { args, config, device, detector, optimizer, checkpoints, state, log, began: Instant::now() })
+        Ok(Self {
+            args,
+            config,
+            device,
+            detector,
+            optimizer,
+            checkpoints,
+            state,
+            log,
+            began: Instant::now(),
+            n_batches: 0,
+        })
     }
 
     /// Trains the rest of the epoch in progress.
     fn epoch(&mut self, dataset: &Arc<dyn Dataset>) -> anyhow::Result<()> {
         let config = Arc::clone(&self.config);
         let n_batches = samples::n_batches(&config, dataset.as_ref())?;
-        let schedule = OneCycle::new(&config.train, (config.train.epochs * n_batches).div_ceil(config.train.accumulate));
+        let schedule =
+            OneCycle::new(&config.train, (config.train.epochs * n_batches).div_ceil(config.train.accumulate));
         let progress = progress_bar(n_batches, self.state.batch, self.state.epoch, config.train.epochs)?;
         let mut accumulator = GradientsAccumulator::new();
         let mut n_accumulated = 0;
@@ -195,7 +216,11 @@ impl<'a> Session<'a> {
                 n_accumulated += 1;
             } else {
                 n_bad += 1;
-                tracing::warn!(epoch = self.state.epoch, batch = self.state.batch, "loss is not finite, batch skipped");
+                tracing::warn!(
+                    epoch = self.state.epoch,
+                    batch = self.state.batch,
+                    "loss is not finite, batch skipped"
+                );
                 ensure!(n_bad < MAX_BAD_BATCHES, "{n_bad} batches in a row had a loss that is not finite");
             }
             let rate = schedule.rate(self.state.step);
@@ -206,7 +231,7 @@ impl<'a> Session<'a> {
                 self.detector = self.optimizer.step(rate, detector, accumulator.grads());
                 self.state.step += 1;
             }
-            if self.state.batch % LOG_EVERY == 0 {
+            if self.state.batch.is_multiple_of(LOG_EVERY) {
                 let line = LogLine {
                     epoch: self.state.epoch,
                     batch: self.state.batch,
@@ -222,6 +247,10 @@ impl<'a> Session<'a> {
             }
             progress.set_message(format!("loss {loss:.3} lr {rate:.1e}"));
             progress.inc(1);
+            self.n_batches += 1;
+            if self.is_over() && n_accumulated == 0 {
+                break;
+            }
             let due = saved.elapsed() >= Duration::from_secs(60 * self.args.checkpoint_minutes);
             if due && n_accumulated == 0 {
                 self.save()?;
@@ -232,8 +261,14 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
+    /// Whether this session has done the batches it was asked for.
+    fn is_over(&self) -> bool {
+        self.args.stop_after.is_some_and(|n| self.n_batches >= n)
+    }
+
     fn validate(&mut self, dataset: &dyn Dataset) -> anyhow::Result<()> {
-        let result = validate::validate(&self.config, &self.detector, dataset, self.args.val_frames, &self.device)?;
+        let result =
+            validate::validate(&self.config, &self.detector, dataset, self.args.val_frames, &self.device)?;
         let mean = result.mean_average_precision();
         let by_class = result.classes.iter().map(|c| (c.name.clone(), c.mean_average_precision()));
         let by_class: std::collections::BTreeMap<_, _> = by_class.collect();
@@ -266,7 +301,9 @@ impl<'a> Session<'a> {
 
 /// A batch and what it trains, on a device.
 pub fn to_device(
-    config: &TrainConfig, batch: &[Prepared], device: &Device,
+    config: &TrainConfig,
+    batch: &[Prepared],
+    device: &Device,
 ) -> anyhow::Result<(PillarBatch, Targets)> {
     let pillars: Vec<_> = batch.iter().map(|s| s.pillars.clone()).collect();
     let map = [config.grid.ny(), config.grid.nx()];

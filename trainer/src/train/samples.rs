@@ -122,7 +122,8 @@ impl Assigners {
                 let labels = assigners.iter().zip(selections).map(|(assigner, s)| {
                     let targets = assigner.assign(&s.objects);
                     let objects = targets.objects.into_iter();
-                    let object = |o: crate::boxes::centers::CenterTarget| CenterObject { cell: o.cell, code: o.code };
+                    let object =
+                        |o: crate::boxes::centers::CenterTarget| CenterObject { cell: o.cell, code: o.code };
                     CenterLabels { heatmap: targets.heat_map, objects: objects.map(object).collect() }
                 });
                 Labels::Centers(labels.collect())
@@ -156,7 +157,10 @@ pub fn epoch_order(seed: u64, epoch: usize, n_samples: usize) -> Vec<usize> {
 /// resumes sees what it would have seen. **Errors**: travel in the batch's place; the first one
 /// ends the epoch.
 pub fn batches(
-    config: &Arc<TrainConfig>, dataset: &Arc<dyn Dataset>, epoch: usize, first_batch: usize,
+    config: &Arc<TrainConfig>,
+    dataset: &Arc<dyn Dataset>,
+    epoch: usize,
+    first_batch: usize,
 ) -> Receiver<anyhow::Result<Vec<Prepared>>> {
     // Two batches ahead hide the loading; more would only hold memory.
     let (sender, receiver) = sync_channel(2);

@@ -48,6 +48,8 @@ fn between(from: f64, to: f64, share: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
     use super::*;
     use crate::config::TrainPrecision;
 

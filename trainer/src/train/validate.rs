@@ -14,7 +14,11 @@ use std::sync::Arc;
 
 /// Average precision of a detector on the first `max_frames` samples of a split (0: all).
 pub fn validate(
-    config: &Arc<TrainConfig>, detector: &Detector, dataset: &dyn Dataset, max_frames: usize, device: &Device,
+    config: &Arc<TrainConfig>,
+    detector: &Detector,
+    dataset: &dyn Dataset,
+    max_frames: usize,
+    device: &Device,
 ) -> anyhow::Result<CenterDistanceReport> {
     let manifest = config.manifest_draft(InputStatistics::default());
     let mut boxes = BoxesStage::build(&manifest)?;
@@ -51,4 +55,3 @@ pub fn ground_truths(sample: &Sample, classes: &[String]) -> Vec<(usize, Box3d, 
         .filter_map(|o| Some((classes.iter().position(|c| *c == o.class_name)?, o.bbox, o.n_points)))
         .collect()
 }
-

@@ -1,7 +1,7 @@
 //! BEV on the CPU: encode each pillar and set it down on the canvas, in the order of cells.
 
-use super::dense::{self, Dense, Isa, Pass};
 use super::PillarFrame;
+use super::dense::{self, Dense, Isa, Pass};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::package::LinearWeights;
 use crate::pillars::Pillars;
@@ -58,7 +58,11 @@ impl BevStage {
     /// Packs the weights and allocates.
     ///
     /// **Errors**: layers whose shapes are not those of `spec`.
-    pub fn build(spec: &EncoderSpec, pillars: &PillarsSpec, layers: &[LayerWeights]) -> Result<Self, BuildError> {
+    pub fn build(
+        spec: &EncoderSpec,
+        pillars: &PillarsSpec,
+        layers: &[LayerWeights],
+    ) -> Result<Self, BuildError> {
         let shapes = spec.linear_shapes();
         let misfit = |i: usize| {
             let message = format!("encoder layer {i} does not have the manifest's shape {:?}", shapes.get(i));
@@ -206,7 +210,12 @@ impl Encoder<'_> {
     }
 
     fn pass(
-        &self, layer: &Dense, rows: &[f32], first_weight: usize, base: &[f32], out_rows: &mut [f32],
+        &self,
+        layer: &Dense,
+        rows: &[f32],
+        first_weight: usize,
+        base: &[f32],
+        out_rows: &mut [f32],
         max: &mut [f32],
     ) {
         // Second layers see one half of their inputs at a time.
@@ -243,21 +252,13 @@ fn start_max(max: &mut [f32], padded: bool, zero_row: &[f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bev::dense::tests::noise;
     use crate::pillars::PillarsStage;
     use pilotis_spec::{FeatureRecipe, FrameReport, OverflowPolicy, PillarMode};
     use proptest::prelude::*;
 
     fn grid() -> Grid {
         Grid::new([0.0, -4.0, -3.0], [8.0, 4.0, 1.0], [0.5, 0.5]).unwrap()
-    }
-
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
-        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
-        let next = || {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        };
-        std::iter::repeat_with(next).take(n).collect()
     }
 
     fn layers(spec: &EncoderSpec, seed: u32) -> Vec<LayerWeights> {

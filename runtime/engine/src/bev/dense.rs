@@ -28,7 +28,7 @@ impl Dense {
     /// multiple of [`LANES`] and the lengths fit.
     pub fn pack(weights: &[f32], bias: &[f32], n_in: usize) -> Option<Self> {
         let n_out = bias.len();
-        if n_out == 0 || n_out % LANES != 0 || n_in == 0 || weights.len() != n_in * n_out {
+        if n_out == 0 || !n_out.is_multiple_of(LANES) || n_in == 0 || weights.len() != n_in * n_out {
             return None;
         }
         let lane = |values: &[f32]| {
@@ -219,7 +219,12 @@ struct Place {
 
 #[inline(always)]
 fn block<const N: usize>(
-    rows: &[f32], weights: &[Lane], base: &[Lane], out_rows: &mut [f32], max: &mut [Lane], place: Place,
+    rows: &[f32],
+    weights: &[Lane],
+    base: &[Lane],
+    out_rows: &mut [f32],
+    max: &mut [Lane],
+    place: Place,
 ) {
     let (weights, _) = weights.as_chunks::<N>();
     let (Some(base), Some(max)) = (base.first_chunk::<N>(), max.first_chunk_mut::<N>()) else { return };
@@ -269,11 +274,12 @@ pub fn relu(v: f32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn noise(n: usize, seed: u32) -> Vec<f32> {
+    /// A repeatable sequence in -1..1.
+    pub(in crate::bev) fn noise(n: usize, seed: u32) -> Vec<f32> {
         let mut state = seed.wrapping_mul(2_654_435_761) | 1;
         let next = || {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -288,7 +294,8 @@ mod tests {
         let mut out = Vec::new();
         for row in rows.chunks_exact(n_in) {
             for c in 0..n_out {
-                let acc = row.iter().enumerate().fold(bias[c], |a, (k, x)| x.mul_add(weights[k * n_out + c], a));
+                let acc =
+                    row.iter().enumerate().fold(bias[c], |a, (k, x)| x.mul_add(weights[k * n_out + c], a));
                 max[c] = if acc > max[c] { acc } else { max[c] };
                 out.push(relu(acc));
             }

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 /// nuScenes' and every other file in the model's.
 ///
 /// **Errors**: those of [`CloudFile::open`], and a folder.
-pub(super) fn open(path: &Path, asked: Option<&PointLayout>, model: Option<&PointLayout>) -> Result<CloudFile> {
+pub(super) fn open(
+    path: &Path,
+    asked: Option<&PointLayout>,
+    model: Option<&PointLayout>,
+) -> Result<CloudFile> {
     if path.is_dir() {
         bail!("`{}` is a folder: pass the files in it, such as {}/*.bin", path.display(), path.display());
     }
@@ -105,7 +109,7 @@ mod tests {
         let of = |name: &str, asked, model| layout_of(Path::new(name), asked, model);
         assert_eq!(of("a.pcd.bin", Some(&kitti), Some(&sweeps)), Some(kitti.clone()));
         assert_eq!(of("a.pcd.bin", None, Some(&kitti)), Some(PointLayout::nuscenes()));
-        assert_eq!(of("a.bin", None, Some(&kitti)), Some(kitti));
+        assert_eq!(of("a.bin", None, Some(&kitti)), Some(kitti.clone()));
         assert_eq!(of("a.bin", None, None), None);
     }
 

@@ -15,12 +15,24 @@ use clap::{Parser, Subcommand};
 use pilotis_spec::PointLayout;
 use std::process::ExitCode;
 
-const EXIT_CODES: &str = "Exit codes:
+/// A command's help text, with the exit codes that all commands share after it.
+macro_rules! with_exit_codes {
+    ($text:literal) => {
+        concat!(
+            $text,
+            "
+
+Exit codes:
   0  everything was done
   1  some input failed, or does not fit; the others were done
-  2  wrong usage, an unusable model, or output that cannot be written";
+  2  wrong usage, an unusable model, or output that cannot be written"
+        )
+    };
+}
+use with_exit_codes;
 
-const TOP_HELP: &str = "Examples:
+const HELP: &str = with_exit_codes!(
+    "Examples:
   pilotis run 000001.bin 000002.bin
   pilotis run --json - --image pictures sweep.pcd | head
   pilotis bench --frames velodyne --n 500 --threads 2
@@ -31,12 +43,8 @@ Environment:
   PILOTIS_MODEL       the model package, where --model is not given
   PILOTIS_NATIVE_DIR  folder of the native libraries
   ORT_DYLIB_PATH      the ONNX Runtime library itself
-  PILOTIS_LOG         what to log on stderr, such as info or debug
-
-Exit codes:
-  0  everything was done
-  1  some input failed, or does not fit; the others were done
-  2  wrong usage, an unusable model, or output that cannot be written";
+  PILOTIS_LOG         what to log on stderr, such as info or debug"
+);
 
 /// LiDAR point clouds to 3D boxes.
 ///
@@ -44,7 +52,7 @@ Exit codes:
 /// geometric centres, length along the heading; yaw 0 points along +x and grows
 /// counter-clockwise.
 #[derive(Parser)]
-#[command(name = "pilotis", version, after_help = TOP_HELP, arg_required_else_help = true)]
+#[command(name = "pilotis", version, after_help = HELP, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -130,10 +138,11 @@ mod tests {
     fn the_command_line_is_consistent_and_every_help_has_the_exit_codes() {
         let mut command = Cli::command();
         command.clone().debug_assert();
-        assert!(TOP_HELP.ends_with(EXIT_CODES));
+        let codes = HELP.split("\n\n").last().unwrap();
+        assert!(codes.starts_with("Exit codes:"));
         for sub in command.get_subcommands_mut() {
             let help = sub.render_long_help().to_string();
-            assert!(help.contains(EXIT_CODES), "{help}");
+            assert!(help.contains(codes), "{help}");
             assert!(help.contains("Examples:"), "{help}");
         }
     }

@@ -37,10 +37,7 @@ pub(super) fn find(option: Option<&Path>) -> Result<PathBuf> {
     let places = places_of(DEFAULT_MODEL);
     places.iter().find(|dir| dir.join(MANIFEST_FILE).is_file()).cloned().ok_or_else(|| {
         let listed: Vec<_> = places.iter().map(|p| format!("`{}`", p.display())).collect();
-        anyhow!(
-            "no model package at {}: name one with --model DIR or {MODEL_VARIABLE}",
-            listed.join(" or ")
-        )
+        anyhow!("no model package at {}: name one with --model DIR or {MODEL_VARIABLE}", listed.join(" or "))
     })
 }
 

@@ -24,7 +24,8 @@ impl Output {
                 Self { stdout: None, json: Some(BufWriter::new(Box::new(stdout))) }
             }
             Some(path) => {
-                let file = File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+                let file =
+                    File::create(path).with_context(|| format!("cannot write `{}`", path.display()))?;
                 Self { stdout: Some(stdout), json: Some(BufWriter::new(Box::new(file))) }
             }
         })
@@ -71,10 +72,7 @@ pub(super) fn complain(line: &str) {
 
 /// Whether an error is a reader that went away.
 pub(super) fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|e| e.downcast_ref::<io::Error>())
-        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+    error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// Makes a folder for pictures.

@@ -2,6 +2,7 @@
 //!
 //! One file a backend: [`onnxruntime`] on the CPU, [`replay`] of recorded tensors in tests.
 
+mod external_data;
 pub mod onnxruntime;
 pub mod replay;
 

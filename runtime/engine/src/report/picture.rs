@@ -12,8 +12,10 @@ const PIXELS_PER_M: f32 = 12.0;
 const MAX_MAP_PIXELS: f32 = 1520.0;
 /// Nor shorter than this, however small the grid.
 const MIN_MAP_PIXELS: f32 = 640.0;
-/// Room for title and legend, so that no picture is higher than 1600 pixels.
+/// Room for title and legend, so that no picture, footer included, is higher than 1600 pixels.
 const HEADER_PIXELS: usize = 56;
+/// Room for a sensor that stands at the lower edge.
+const FOOTER_PIXELS: usize = 14;
 /// Room for the title on narrow grids.
 const MIN_WIDTH: usize = 560;
 /// Metres between two rings.
@@ -118,10 +120,11 @@ impl Picture {
     pub fn of(scene: &Scene<'_>) -> Self {
         let map = Map::of(scene.grid);
         let [left, top, width, height] = map.area;
-        let mut picture = Self::filled(width.max(MIN_WIDTH), top + height, OUTSIDE);
+        let mut picture = Self::filled(width.max(MIN_WIDTH), top + height + FOOTER_PIXELS, OUTSIDE);
         picture.fill([left, top, width, height], BACKGROUND);
         picture.draw_rings(&map);
         picture.draw_points(&map, scene.grid, scene.points);
+        picture.draw_ring_labels(&map);
         picture.draw_ego(&map);
         let mut labels = Vec::new();
         // The best last, so that it lies on top.
@@ -262,19 +265,23 @@ impl Picture {
         for (from, to) in border(map.area) {
             self.line(map.area, from, to, 1.0, BORDER);
         }
-        // Along the way ahead, or back where the grid has no ahead.
+    }
+
+    /// Tells how far the rings are, ahead and behind.
+    fn draw_ring_labels(&mut self, map: &Map) {
+        let [left, top, width, height] = map.area;
         for k in 1..=40_i32 {
             for x in [k as f32 * RING_M, -(k as f32) * RING_M] {
                 let [u, v] = map.place(x, 0.0);
                 let text = format!("{} m", k * RING_M as i32);
-                let (w, h) = ((text.len() * LETTER) as f32, LETTER as f32);
-                let (l, t) = (u + 4.0, v - h - 3.0);
-                if l >= left as f32
-                    && l + w <= (left + width) as f32
+                let (w, h) = (text.len() * LETTER + 3, LETTER + 3);
+                let (l, t) = (u + 3.0, v - h as f32 - 1.0);
+                let is_inside = l >= left as f32
                     && t >= top as f32
-                    && t + h <= (top + height) as f32
-                {
-                    self.text(l as usize, t as usize, 1, RING_TEXT, &text);
+                    && l + w as f32 <= (left + width) as f32
+                    && t + h as f32 <= (top + height) as f32;
+                if is_inside {
+                    self.plate([l as usize, t as usize, w, h], RING_TEXT, &text);
                 }
             }
         }
@@ -306,11 +313,12 @@ impl Picture {
 
     /// The sensor: its axes and a mark.
     fn draw_ego(&mut self, map: &Map) {
-        let reach = (28.0 / map.pixels_per_m).max(0.01);
+        let everywhere = [0, HEADER_PIXELS, self.width, self.height - HEADER_PIXELS];
+        let reach = 28.0 / map.pixels_per_m;
         let origin = map.place(0.0, 0.0);
-        self.line(map.area, origin, map.place(reach, 0.0), 2.0, X_AXIS);
-        self.line(map.area, origin, map.place(0.0, reach), 2.0, Y_AXIS);
-        self.line(map.area, origin, origin, 7.0, EGO);
+        self.line(everywhere, origin, map.place(reach, 0.0), 2.0, X_AXIS);
+        self.line(everywhere, origin, map.place(0.0, reach), 2.0, Y_AXIS);
+        self.line(everywhere, origin, origin, 7.0, EGO);
     }
 
     fn draw_box(&mut self, map: &Map, detection: &Detection) {
@@ -587,8 +595,7 @@ mod tests {
             detections.push(wide);
         }
         detections.push(Detection { class_idx: u32::MAX, ..car([20.0, 0.0, 0.0], 0.0) });
-        let points =
-            [f32::NAN, 1e30, -1e30].map(|x| Point { x, y: x, z: x, intensity: 0.0, time_lag: 0.0 });
+        let points = [f32::NAN, 1e30, -1e30].map(|x| Point { x, y: x, z: x, intensity: 0.0, time_lag: 0.0 });
         let picture = draw(&points, &detections);
         assert_eq!(picture.pixel(0, picture.height()), None);
         assert_eq!(picture.pixel(picture.width(), 0), None);

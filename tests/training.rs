@@ -1,0 +1,152 @@
+//! From simulated sweeps to a package that the runtime runs, in small.
+
+use pilotis_runtime::{EngineBuilder, golden};
+use pilotis_spec::{HeadLayout, InputStatistics};
+use pilotis_tests::{open_kitti, repository, why_no_network};
+use pilotis_trainer::config::TrainConfig;
+use pilotis_trainer::detector::Detector;
+use pilotis_trainer::device::training_device;
+use pilotis_trainer::export::package::Replace;
+use pilotis_trainer::export::{self, export};
+use pilotis_trainer::simulate;
+use pilotis_trainer::train::{self, TrainArgs};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+fn tiny() -> PathBuf {
+    repository("trainer/tests/tiny.toml")
+}
+
+fn train_args(data: &Path, out: &Path) -> TrainArgs {
+    TrainArgs {
+        config: tiny(),
+        data: Some(data.to_owned()),
+        out: out.to_owned(),
+        resume: false,
+        device: "cpu".to_owned(),
+        threads: 1,
+        split: "train".to_owned(),
+        val_split: "val".to_owned(),
+        val_frames: 1,
+        stop_after: None,
+        checkpoint_minutes: 60,
+    }
+}
+
+/// Ten simulated frames: eight to train on, two to validate on.
+fn frames() -> &'static Path {
+    static FRAMES: OnceLock<PathBuf> = OnceLock::new();
+    FRAMES.get_or_init(|| {
+        let out = tempfile::tempdir().unwrap().keep().join("frames");
+        let args = simulate::SimulateArgs {
+            out: out.clone(),
+            frames: 10,
+            seed: 11,
+            start: 0,
+            threads: 0,
+            resume: false,
+            force: false,
+        };
+        simulate::run(&args).unwrap();
+        out
+    })
+}
+
+#[test]
+fn a_run_that_stops_and_resumes_is_the_run_that_never_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));
+    train::run(&train_args(frames(), &straight)).unwrap();
+
+    let mut args = train_args(frames(), &stopped);
+    // In the middle of the first epoch, and then of the second.
+    args.stop_after = Some(3);
+    train::run(&args).unwrap();
+    assert!(train::run(&args).is_err(), "a run must not begin anew in another's folder");
+    args.resume = true;
+    train::run(&args).unwrap();
+    args.stop_after = None;
+    train::run(&args).unwrap();
+
+    let device = training_device("cpu").unwrap();
+    let network = |run: &Path| {
+        let config = TrainConfig::load(&run.join(train::CONFIG_FILE)).unwrap();
+        let detector = Detector::init(&config, &device);
+        let detector = train::checkpoint::load_detector(detector, &run.join(train::LAST_FILE)).unwrap();
+        (detector.encoder_weights(), detector.to_network(&config))
+    };
+    let trained = network(&straight);
+    assert!(trained == network(&stopped), "the resumed run ended elsewhere");
+    let config = TrainConfig::load(&tiny()).unwrap();
+    let untrained = Detector::init(&config, &device);
+    assert!(trained.1 != untrained.to_network(&config), "training changed nothing");
+}
+
+#[test]
+fn a_trained_run_becomes_a_package_that_the_runtime_runs() {
+    if let Some(reason) = why_no_network() {
+        println!("{reason}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (folder.path().join("run"), folder.path().join("package"));
+    let mut args = train_args(frames(), &run);
+    args.stop_after = None;
+    train::run(&args).unwrap();
+    let export_args = export::ExportArgs {
+        run: Some(run),
+        config: None,
+        random_weights: false,
+        seed: 1,
+        data: Some(frames().to_owned()),
+        out: out.clone(),
+        force: false,
+    };
+    export::run(&export_args).unwrap();
+    let package = pilotis_runtime::Package::load(&out).unwrap();
+    assert!(package.manifest().input_statistics.n_frames > 0);
+    let mut engine = EngineBuilder::new().threads(2).build(&package).unwrap();
+    let matched = golden::check(&package, &mut engine).unwrap();
+    assert!(matched.largest_difference <= export::parity::PARITY_TOLERANCE);
+    let cloud = open_kitti(&frames().join("training/velodyne/000000.bin")).unwrap();
+    assert!(engine.infer(&cloud.view()).unwrap().report.n_pillars > 100);
+    // Exporting again gives the same files, so a package can be reproduced.
+    let digest = package.digest().to_owned();
+    export::run(&export_args).unwrap();
+    assert_eq!(pilotis_runtime::Package::load(&out).unwrap().digest(), digest);
+}
+
+/// A shipped configuration on a grid of an eighth of its cells, so that it runs in seconds.
+fn shrunk(name: &str) -> TrainConfig {
+    let mut config = TrainConfig::load(&repository("configs/train").join(name)).unwrap();
+    let (min, max, cell) = (config.grid.min(), config.grid.max(), config.grid.cell());
+    let middle = [(min[0] + max[0]) / 2.0, (min[1] + max[1]) / 2.0];
+    let half = [cell[0] * 64.0, cell[1] * 64.0];
+    let low = [middle[0] - half[0], middle[1] - half[1], min[2]];
+    let high = [middle[0] + half[0], middle[1] + half[1], max[2]];
+    config.grid = pilotis_spec::Grid::new(low, high, cell).unwrap();
+    config.pillars.max_pillars = config.pillars.max_pillars.min(16_000);
+    config
+}
+
+#[test]
+fn every_shipped_configuration_exports_in_parity() {
+    if let Some(reason) = why_no_network() {
+        println!("{reason}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["pointpillars_kitti", "pointpillars_nuscenes_8gb", "centerpoint_nuscenes_8gb", "demo"];
+    let mut kinds = [0, 0];
+    for name in names {
+        let config = shrunk(&format!("{name}.toml"));
+        kinds[usize::from(matches!(config.head, HeadLayout::Centers(_)))] += 1;
+        let detector = Detector::init(&config, &training_device("cpu").unwrap());
+        let statistics = InputStatistics::default();
+        let out = folder.path().join(name);
+        let exported =
+            export(&config, &detector, statistics, String::new(), 3, &out, Replace::Packages).unwrap();
+        assert!(exported.n_values > 100_000, "{name}: {}", exported.n_values);
+    }
+    assert!(kinds[0] > 0 && kinds[1] > 0, "both kinds of head must be there");
+}

@@ -1,0 +1,159 @@
+//! KITTI's object layout: sweeps, labels and calibration of `training/`, splits of `ImageSets/`.
+//!
+//! A frame whose `training/label_velo/NAME.txt` exists, as the simulator writes it, is read whole:
+//! the full sweep of `velodyne`, and every object around the sensor. Any other frame is what
+//! camera 2 sees: labels of `label_2`, brought into the LiDAR frame by `calib`, and the points of
+//! `velodyne_reduced`, or those of `velodyne` that fall into the image.
+//!
+//! **Source**: KITTI object development kit, `readme.txt`; cropping as OpenPCDet's `get_fov_flag`.
+
+mod calibration;
+mod labels;
+#[cfg(test)]
+mod tests;
+
+pub use calibration::{Calibration, read_calibration};
+pub use labels::{DONT_CARE, LabelLine, LidarLabelLine, read_labels, read_lidar_labels};
+
+use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_bytes, read_text, read_xyzi};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Width and height of a frame whose image is not there.
+pub const IMAGE_SIZE_PX: [f64; 2] = [1242.0, 375.0];
+
+/// Reads every line of a text file that is not blank with `parse`.
+fn read_lines<T>(path: &Path, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, DatasetError> {
+    let text = read_text(path)?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(idx, line)| {
+            parse(line).map_err(|reason| DatasetError::Line { path: path.to_owned(), line: idx + 1, reason })
+        })
+        .collect()
+}
+
+fn number(field: &str, position: usize) -> Result<f64, String> {
+    match field.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value),
+        Ok(_) => Err(format!("field {position}, `{field}`, is not finite")),
+        Err(_) => Err(format!("field {position}, `{field}`, is not a number")),
+    }
+}
+
+/// Width and height that a PNG file states.
+fn image_size(path: &Path) -> Result<[f64; 2], DatasetError> {
+    let bytes = read_bytes(path)?;
+    let header = bytes.first_chunk::<24>().filter(|h| h.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let Some(header) = header else {
+        return Err(DatasetError::File { path: path.to_owned(), reason: "is no PNG image".to_owned() });
+    };
+    let size = |k: usize| u32::from_be_bytes([header[k], header[k + 1], header[k + 2], header[k + 3]]);
+    Ok([f64::from(size(16)), f64::from(size(20))])
+}
+
+/// A split of a folder in KITTI's object layout.
+#[derive(Clone, Debug)]
+pub struct KittiDataset {
+    training: PathBuf,
+    names: Vec<String>,
+    rename: BTreeMap<String, String>,
+}
+
+impl KittiDataset {
+    /// Opens `root/ImageSets/SPLIT.txt`; class names of `rename` are in lower case.
+    ///
+    /// **Errors**: a split that is not there, is empty, or names no frame in a line.
+    pub fn open(root: &Path, split: &str, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
+        let sets = root.join("ImageSets");
+        if !is_name(split) {
+            return Err(DatasetError::File {
+                path: sets,
+                reason: format!("`{split}` is no name of a split"),
+            });
+        }
+        let path = sets.join(format!("{split}.txt"));
+        let names = read_lines(&path, |line| {
+            let name = line.trim();
+            if is_name(name) { Ok(name.to_owned()) } else { Err(format!("`{name}` is no name of a frame")) }
+        })?;
+        if names.is_empty() {
+            return Err(DatasetError::File { path, reason: "names no frame".to_owned() });
+        }
+        Ok(Self { training: root.join("training"), names, rename })
+    }
+
+    fn path(&self, folder: &str, name: &str, extension: &str) -> PathBuf {
+        self.training.join(folder).join(format!("{name}.{extension}"))
+    }
+
+    fn class_name(&self, written: &str) -> String {
+        let lower = written.to_lowercase();
+        self.rename.get(&lower).cloned().unwrap_or(lower)
+    }
+
+    /// The full sweep, and every object around the sensor.
+    fn load_lidar(&self, name: &str, labels: &Path) -> Result<Sample, DatasetError> {
+        let points = read_xyzi(&self.path("velodyne", name, "bin"))?;
+        let objects = read_lidar_labels(labels)?.into_iter().map(|label| GroundTruth {
+            class_name: self.class_name(&label.class_name),
+            bbox: label.bbox,
+            n_points: label.n_points,
+            ..GroundTruth::default()
+        });
+        Ok(Sample { name: name.to_owned(), points, objects: objects.collect() })
+    }
+
+    /// What camera 2 sees.
+    fn load_camera(&self, name: &str) -> Result<Sample, DatasetError> {
+        let calibration = read_calibration(&self.path("calib", name, "txt"))?;
+        let labels = read_labels(&self.path("label_2", name, "txt"))?;
+        let reduced = self.path("velodyne_reduced", name, "bin");
+        let points = if reduced.exists() {
+            read_xyzi(&reduced)?
+        } else {
+            let image = self.path("image_2", name, "png");
+            let size = if image.exists() { image_size(&image)? } else { IMAGE_SIZE_PX };
+            let mut points = read_xyzi(&self.path("velodyne", name, "bin"))?;
+            points.retain(|p| calibration.sees(p, size));
+            points
+        };
+        let objects = labels.iter().filter(|label| !label.is_dont_care()).map(|label| {
+            let bbox = label.to_lidar(&calibration);
+            GroundTruth {
+                class_name: self.class_name(&label.class_name),
+                bbox,
+                velocity: [0.0; 2],
+                n_points: points_in_box(&points, &bbox),
+                occlusion: u8::try_from(label.occlusion).unwrap_or(3),
+                difficult: label.is_difficult(),
+            }
+        });
+        let objects = objects.collect();
+        Ok(Sample { name: name.to_owned(), points, objects })
+    }
+}
+
+/// Letters, digits, `_` and `-`: a name that cannot leave its folder.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+}
+
+impl Dataset for KittiDataset {
+    fn n_samples(&self) -> usize {
+        self.names.len()
+    }
+
+    fn name(&self, idx: usize) -> &str {
+        self.names.get(idx).map_or("", String::as_str)
+    }
+
+    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
+        let n_samples = self.names.len();
+        let name = self.names.get(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
+        let lidar_labels = self.path("label_velo", name, "txt");
+        let sample =
+            if lidar_labels.exists() { self.load_lidar(name, &lidar_labels) } else { self.load_camera(name) };
+        Ok(sample?)
+    }
+}
