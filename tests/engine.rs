@@ -1,5 +1,7 @@
 //! The engine with the model that ships, on the sweeps that ship.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
 use pilotis_runtime::golden::Answers;
 use pilotis_runtime::{CloudFile, CloudView, Engine, EngineBuilder, OnMismatch, Package, golden};
 use pilotis_spec::{Box3d, FrameErrorCode, FrameFlags, FrameReport, Point, Stage, StageTimes};

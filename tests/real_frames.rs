@@ -1,5 +1,7 @@
 //! The shipped model on real frames, which are found by `PILOTIS_DATA` alone.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
 use pilotis_runtime::{CloudFile, EngineBuilder};
 use pilotis_spec::{FrameErrorCode, PointLayout};
 use pilotis_tests::{open_kitti, real_data, shipped_model, why_no_network};

@@ -1,5 +1,7 @@
 //! From simulated sweeps to a package that the runtime runs, in small.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
 use pilotis_runtime::{EngineBuilder, golden};
 use pilotis_spec::{HeadLayout, InputStatistics};
 use pilotis_tests::{open_kitti, repository, why_no_network};
@@ -37,7 +39,10 @@ fn train_args(data: &Path, out: &Path) -> TrainArgs {
 fn frames() -> &'static Path {
     static FRAMES: OnceLock<PathBuf> = OnceLock::new();
     FRAMES.get_or_init(|| {
-        let out = tempfile::tempdir().unwrap().keep().join("frames");
+        let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("training-frames");
+        if out.exists() {
+            std::fs::remove_dir_all(&out).unwrap();
+        }
         let args = simulate::SimulateArgs {
             out: out.clone(),
             frames: 10,
