@@ -100,7 +100,9 @@ impl Checkpoints {
 
 /// Writes a detector's weights and statistics.
 pub fn save_detector(detector: &Detector, path: &Path) -> anyhow::Result<()> {
-    let record = detector.clone().into_record();
+    // A training form keeps the last batch's BatchNorm statistics apart until the next one; the
+    // evaluation form has them, and the same parameters under the same names.
+    let record = detector.valid().into_record();
     record.save(path).map_err(|e| anyhow::anyhow!("cannot write `{}`: {e}", path.display()))
 }
 

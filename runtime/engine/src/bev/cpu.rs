@@ -41,9 +41,11 @@ pub struct BevStage {
     scratch: Scratch,
     /// Channels of every pillar, packed, in the order of cells.
     encoded: Vec<f32>,
-    /// Cells of this frame, and of the one before, ascending.
+    /// Cells of this frame, of the one before, and those of the latter that must be cleared; all
+    /// ascending.
     cells: Vec<u32>,
     last_cells: Vec<u32>,
+    stale: Vec<u32>,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl BevStage {
             encoded: vec![0.0; max_pillars * spec.n_channels()],
             cells: Vec::with_capacity(max_pillars),
             last_cells: Vec::with_capacity(max_pillars),
+            stale: Vec::with_capacity(max_pillars),
             spec: spec.clone(),
             pillars: pillars.clone(),
             isa: Isa::detect(),
@@ -113,7 +116,7 @@ impl BevStage {
     }
 
     /// Encodes the pillars and writes them to the canvas `[C, ny, nx]`, clearing the cells of
-    /// the frame before. The rest of the canvas is not touched and must be zero.
+    /// the frame before, whose canvas it must be. The rest is not touched and must be zero.
     ///
     /// **Allocation**: none. **Determinism**: the same bits on every processor.
     pub fn run(&mut self, points: &[Point], pillars: &Pillars<'_>, grid: &Grid, canvas: &mut [f32]) {
@@ -138,14 +141,27 @@ impl BevStage {
         (&self.cells, self.encoded.get(..n).unwrap_or(&[]))
     }
 
-    /// Writes plane after plane, walking each forwards, so that the last frame's cells are still
-    /// in cache when this frame's are written.
-    fn set_down(&self, n_cells: usize, canvas: &mut [f32]) {
-        const PLANES: usize = 8;
+    /// Cells of the last frame in which nothing stands now: the others are written over.
+    fn find_stale(&mut self) {
+        self.stale.clear();
+        let mut now = self.cells.iter().peekable();
+        for cell in &self.last_cells {
+            while now.next_if(|n| *n < cell).is_some() {}
+            if now.peek() != Some(&cell) {
+                self.stale.push(*cell);
+            }
+        }
+    }
+
+    /// Writes a few planes at a time, walking each forwards.
+    fn set_down(&mut self, n_cells: usize, canvas: &mut [f32]) {
+        // As many as a cache line of encoded channels holds.
+        const PLANES: usize = 16;
+        self.find_stale();
         let n_channels = self.spec.n_channels();
         for (g, planes) in canvas.chunks_mut(PLANES * n_cells).enumerate() {
             for plane in planes.chunks_exact_mut(n_cells) {
-                for cell in &self.last_cells {
+                for cell in &self.stale {
                     if let Some(value) = plane.get_mut(*cell as usize) {
                         *value = 0.0;
                     }
