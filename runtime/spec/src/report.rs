@@ -72,7 +72,8 @@ impl FrameFlags {
     pub const EMPTY_CLOUD: Self = Self(1);
     /// No point lay in the model's range.
     pub const NOTHING_IN_RANGE: Self = Self(1 << 1);
-    /// A cap on points, pillars, candidates or boxes was reached.
+    /// A cap of the frame was exceeded: points, pillars, candidates or boxes. Points beyond the cap of
+    /// one pillar are counted only; they are what hard pillars are.
     pub const OVER_CAPACITY: Self = Self(1 << 2);
     /// The intensity is of another scale than the training data's.
     pub const INTENSITY_UNLIKE_TRAINING: Self = Self(1 << 3);

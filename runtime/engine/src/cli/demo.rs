@@ -21,6 +21,8 @@ The last line says where the pictures are: `pictures: DIR`."
 const SAMPLES: &str = "tests/data/simulated";
 /// Runs of every cloud; the first one is shown, all of them are timed.
 const N_RUNS: usize = 10;
+/// Boxes below this score are left out, for the reader's sake; `pilotis run` shows them all.
+const MIN_SCORE: f32 = 0.3;
 
 /// Run the shipped model on shipped simulated clouds, and draw what it finds.
 #[derive(clap::Args)]
@@ -57,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let mut output = Output::open(None)?;
     let manifest = package.manifest();
     output.line(&format!(
-        "model {}: {}; {}, {} thread(s)\n",
+        "model {}: {}; {}, {} thread(s); boxes that score at least {MIN_SCORE}\n",
         manifest.name,
         manifest.classes.join(", "),
         engine.describe_head(),
@@ -69,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let mut some_failed = false;
     for path in &files {
         for i in 0..N_RUNS {
-            match frame_of(&mut engine, manifest, path, None, 0.0) {
+            match frame_of(&mut engine, manifest, path, None, MIN_SCORE) {
                 Ok(done) if i == 0 => {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     draw(&engine, &done, &name, &names.of(&out, path))?;

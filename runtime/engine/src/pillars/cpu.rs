@@ -65,7 +65,9 @@ impl PillarsStage {
         self.sort_by_cell();
         report.n_pillars = self.cells.len() as u32;
         report.n_points_kept = self.starts.last().copied().unwrap_or(0);
-        if report.dropped_no_pillar + report.dropped_pillar_full > 0 {
+        // A full hard pillar is its definition at work, near the sensor in every sweep: counted, but
+        // no condition to flag.
+        if report.dropped_no_pillar > 0 {
             report.flags.insert(FrameFlags::OVER_CAPACITY);
         }
         self.last()
@@ -238,7 +240,7 @@ mod tests {
         let cell = |p: &Point| grid().cell_of(p.x, p.y, p.z).unwrap();
         assert_eq!(grouped(&pillars), vec![(cell(&points[0]), vec![0, 2]), (cell(&points[1]), vec![1, 3])]);
         assert_eq!((report.n_pillars, report.n_points_kept, report.dropped_pillar_full), (2, 4, 1));
-        assert!(report.flags.contains(FrameFlags::OVER_CAPACITY));
+        assert!(!report.flags.contains(FrameFlags::OVER_CAPACITY));
     }
 
     #[test]
@@ -248,6 +250,7 @@ mod tests {
         let pillars = stage.run(&[at(0.1, 0.1), at(3.0, 3.0), at(0.2, 0.2)], &grid(), &mut report);
         assert_eq!(pillars.points_of(0), &[0, 2]);
         assert_eq!(report.dropped_no_pillar, 1);
+        assert!(report.flags.contains(FrameFlags::OVER_CAPACITY));
     }
 
     #[test]
