@@ -19,7 +19,8 @@ pub(super) fn open(
     }
     let layout = layout_of(path, asked, model);
     let cloud = CloudFile::open(path, layout.as_ref());
-    let hint = asked.is_none() && layout.is_some();
+    let is_pcd = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("pcd"));
+    let hint = asked.is_none() && layout.is_some() && !is_pcd;
     match cloud {
         Err(e) if hint && e.kind() == pilotis_runtime::BuildErrorKind::Cloud => {
             let layout = layout.map(|l| l.to_string()).unwrap_or_default();
