@@ -4,7 +4,7 @@ use super::anchors::VELOCITY_WEIGHT;
 use super::layers::{ConvNorm, Init};
 use super::losses::{LossParts, Places, focal, gather_places};
 use super::{Branch, HeadOutput};
-use crate::config::LossConfig;
+use crate::config::{BackboneConfig, LossConfig};
 use burn::tensor::{Device, Tensor, TensorData};
 use pilotis_spec::codec::CenterCode;
 use pilotis_spec::head::CenterHead;
@@ -34,18 +34,21 @@ fn code_widths(head: &CenterHead) -> Vec<usize> {
 pub(crate) fn branches(
     head: &CenterHead,
     n_in: usize,
-    n_shared: usize,
+    backbone: &BackboneConfig,
     init: &mut Init,
 ) -> (ConvNorm, Vec<Branch>) {
+    let n_shared = backbone.shared_channels;
     let shared = ConvNorm::init([n_in, n_shared], 1, EPSILON, MOMENTUM, init);
     let mut branches = Vec::new();
     for task in &head.tasks {
         let mut outputs = vec![(task.classes.len(), HEATMAP_BIAS)];
         outputs.extend(code_widths(head).into_iter().map(|n| (n, 0.0)));
         for (n_out, bias) in outputs {
-            let hidden = ConvNorm::init([n_shared; 2], 1, EPSILON, MOMENTUM, init);
+            let hidden = backbone
+                .hidden_branches
+                .then(|| ConvNorm::init([n_shared; 2], 1, EPSILON, MOMENTUM, init));
             let out = init.conv([n_shared, n_out], 3, 1, Some(bias));
-            branches.push(Branch { hidden: Some(hidden), out });
+            branches.push(Branch { hidden, out });
         }
     }
     (shared, branches)

@@ -20,7 +20,7 @@ pub type HeadOutput = Vec<Tensor<4>>;
 /// The network after the backbone: one branch for every tensor of the contract.
 ///
 /// Anchor heads are 1 x 1 convolutions alone; centre heads begin with a shared convolution, and
-/// each of their branches has a hidden one of its own.
+/// each of their branches has a hidden one of its own unless the configuration leaves it out.
 #[derive(Module, Debug)]
 pub struct Head {
     shared: Option<ConvNorm>,
@@ -45,7 +45,7 @@ impl Head {
         let (shared, branches) = match layout {
             HeadLayout::Anchors(head) => (None, anchors::branches(head, n_in, init)),
             HeadLayout::Centers(head) => {
-                let (shared, branches) = centers::branches(head, n_in, backbone.shared_channels, init);
+                let (shared, branches) = centers::branches(head, n_in, backbone, init);
                 (Some(shared), branches)
             }
         };

@@ -80,6 +80,11 @@ impl Checkpoints {
         Ok((detector, optimizer, Some(state)))
     }
 
+    /// The detector of the last checkpoint, where there is one.
+    pub fn last_detector(&self) -> anyhow::Result<Option<PathBuf>> {
+        Ok(self.list()?.pop().map(|last| last.join(MODEL_FILE)))
+    }
+
     /// Complete checkpoints, oldest first.
     fn list(&self) -> anyhow::Result<Vec<PathBuf>> {
         if !self.folder.exists() {

@@ -17,7 +17,7 @@ use anyhow::{Context, bail, ensure};
 use burn::grad_clipping::GradientClippingConfig;
 use burn::optim::{AdamWConfig, GradientsAccumulator, GradientsParams, ModuleOptimizer};
 use burn::tensor::Device;
-use checkpoint::{Checkpoints, RunState, save_detector};
+use checkpoint::{Checkpoints, RunState, load_detector, save_detector};
 use indicatif::{ProgressBar, ProgressStyle};
 use pilotis_spec::HeadLayout;
 use samples::{Labels, Prepared};
@@ -58,6 +58,9 @@ pub struct TrainArgs {
     /// Go on from the run's last checkpoint
     #[arg(long)]
     pub resume: bool,
+    /// Begin with the weights of another run's detector, of the same network, instead of random ones
+    #[arg(long, conflicts_with = "resume", value_name = "RUN")]
+    pub init_from: Option<PathBuf>,
     /// Where to compute: cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu")]
     pub device: String,
@@ -167,7 +170,10 @@ struct Session<'a> {
 
 impl<'a> Session<'a> {
     fn start(args: &'a TrainArgs, config: Arc<TrainConfig>, device: Device) -> anyhow::Result<Self> {
-        let detector = Detector::init(&config, &device.clone().autodiff());
+        let mut detector = Detector::init(&config, &device.clone().autodiff());
+        if let Some(run) = &args.init_from {
+            detector = load_detector(detector, &detector_file(run)?)?;
+        }
         let optimizer = AdamWConfig::new()
             .with_beta_1(0.9)
             .with_beta_2(0.99)
@@ -348,8 +354,17 @@ fn progress_bar(n_batches: usize, done: usize, epoch: usize, n_epochs: usize) ->
 /// The detector that a run's folder holds: its best, or its last where none was validated.
 pub fn load_run(run: &Path, device: &Device) -> anyhow::Result<(TrainConfig, Detector)> {
     let config = TrainConfig::load(&run.join(CONFIG_FILE))?;
-    let best = run.join(BEST_FILE);
-    let path = if best.is_file() { best } else { run.join(LAST_FILE) };
-    let detector = checkpoint::load_detector(Detector::init(&config, device), &path)?;
+    let detector = load_detector(Detector::init(&config, device), &detector_file(run)?)?;
     Ok((config, detector))
+}
+
+/// The best detector of a run's folder; else its last, else that of its last checkpoint.
+fn detector_file(run: &Path) -> anyhow::Result<PathBuf> {
+    let finished = [BEST_FILE, LAST_FILE].map(|name| run.join(name)).into_iter().find(|path| path.is_file());
+    match finished {
+        Some(path) => Ok(path),
+        None => Checkpoints::new(run).last_detector()?.with_context(|| {
+            format!("`{}` holds no detector: train there first", run.display())
+        }),
+    }
 }
