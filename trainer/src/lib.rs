@@ -13,5 +13,6 @@ pub mod device;
 pub mod evaluate;
 pub mod export;
 pub mod head;
+mod ops;
 pub mod simulate;
 pub mod train;

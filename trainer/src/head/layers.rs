@@ -1,6 +1,7 @@
 //! Layers: convolutions with BatchNorm, how they start, and what they are as plain data.
 
 use crate::export::network::{self, Conv, Node, Op, Weight};
+use crate::ops::conv3x3;
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
@@ -108,7 +109,10 @@ pub(crate) fn norm_values(norm: &BatchNorm) -> network::BatchNorm {
 pub(crate) fn run_conv(conv: &Conv2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
     let [n_out, n_in, kernel, _] = conv.weight.dims();
     let is_bf16 = is_bf16 && x.is_autodiff();
-    let y = if kernel == 1 && conv.stride == [1, 1] {
+    let own = if kernel == 3 && !is_bf16 { conv3x3(&x, &conv.weight.val(), conv.stride[0]) } else { None };
+    let y = if let Some(y) = own {
+        y
+    } else if kernel == 1 && conv.stride == [1, 1] {
         per_cell(conv.weight.val().reshape([1, n_out, n_in]), x, is_bf16)
     } else if is_bf16 {
         let pad = usize::from(kernel == 3);
