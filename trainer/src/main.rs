@@ -1,5 +1,7 @@
 //! `pilotis-trainer`: simulates, trains, evaluates and exports.
 
+mod memory;
+
 use clap::{Parser, Subcommand};
 use pilotis_trainer::{evaluate, export, simulate, train};
 use std::process::ExitCode;
@@ -27,6 +29,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::keep_freed();
     let filter = EnvFilter::try_from_env("PILOTIS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Cli::parse().command {

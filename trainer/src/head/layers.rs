@@ -1,11 +1,10 @@
 //! Layers: convolutions with BatchNorm, how they start, and what they are as plain data.
 
 use crate::export::network::{self, Conv, Node, Op, Weight};
-use crate::ops::conv3x3;
+use crate::ops::{conv3x3, norm_relu};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
-use burn::tensor::activation::relu;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
@@ -107,25 +106,51 @@ pub(crate) fn norm_values(norm: &BatchNorm) -> network::BatchNorm {
 
 /// A convolution; in bfloat16 where asked for and training. Weights stay `f32`.
 pub(crate) fn run_conv(conv: &Conv2d, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
-    let [n_out, n_in, kernel, _] = conv.weight.dims();
-    let is_bf16 = is_bf16 && x.is_autodiff();
-    let own = if kernel == 3 && !is_bf16 { conv3x3(&x, &conv.weight.val(), conv.stride[0]) } else { None };
-    let y = if let Some(y) = own {
-        y
-    } else if kernel == 1 && conv.stride == [1, 1] {
-        per_cell(conv.weight.val().reshape([1, n_out, n_in]), x, is_bf16)
-    } else if is_bf16 {
-        let pad = usize::from(kernel == 3);
-        let options = ConvOptions::new(conv.stride, [pad; 2], conv.dilation, conv.groups);
-        let weight = conv.weight.val().cast(FloatDType::BF16);
-        conv2d(x.cast(FloatDType::BF16), weight, None, options).cast(FloatDType::F32)
-    } else {
-        return conv.forward(x);
-    };
+    let y = convolve(conv, conv.weight.val(), x, is_bf16);
     match &conv.bias {
-        Some(bias) => y + bias.val().reshape([1, n_out, 1, 1]),
+        Some(bias) => {
+            let n_out = y.dims()[1];
+            y + bias.val().reshape([1, n_out, 1, 1])
+        }
         None => y,
     }
+}
+
+/// The convolution of another weight with the kernel and stride of `conv`, without bias.
+fn convolve(conv: &Conv2d, weight: Tensor<4>, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
+    let [n_out, n_in, kernel, _] = weight.dims();
+    let is_bf16 = is_bf16 && x.is_autodiff();
+    if kernel == 1 && conv.stride == [1, 1] {
+        return per_cell(weight.reshape([1, n_out, n_in]), x, is_bf16);
+    }
+    let pad = usize::from(kernel == 3);
+    let options = ConvOptions::new(conv.stride, [pad; 2], conv.dilation, conv.groups);
+    if is_bf16 {
+        let weight = weight.cast(FloatDType::BF16);
+        return conv2d(x.cast(FloatDType::BF16), weight, None, options).cast(FloatDType::F32);
+    }
+    match conv3x3(&x, &weight, conv.stride[0]) {
+        Some(y) => y,
+        None => conv2d(x, weight, None, options),
+    }
+}
+
+/// Convolutions of one map, each as [`run_conv`] has it: their outputs side by side are one
+/// convolution. They must have a bias, and the same kernel and stride.
+pub(crate) fn run_convs(convs: &[&Conv2d], x: Tensor<4>, is_bf16: bool) -> Vec<Tensor<4>> {
+    let Some(first) = convs.first() else { return Vec::new() };
+    let weights = convs.iter().map(|conv| conv.weight.val()).collect();
+    let y = convolve(first, Tensor::cat(weights, 0), x, is_bf16);
+    let biases = convs.iter().filter_map(|conv| conv.bias.as_ref().map(Param::val)).collect();
+    let n_out = y.dims()[1];
+    let y = y + Tensor::cat(biases, 0).reshape([1, n_out, 1, 1]);
+    let mut at = 0;
+    let parts = convs.iter().map(|conv| {
+        let n = conv.weight.dims()[0];
+        at += n;
+        y.clone().narrow(1, at - n, n)
+    });
+    parts.collect()
 }
 
 /// A transposed convolution of kernel = stride: every value becomes a square by itself, so it is
@@ -176,7 +201,7 @@ impl ConvNorm {
     }
 
     pub(crate) fn forward(&self, x: Tensor<4>, is_bf16: bool) -> Tensor<4> {
-        relu(self.norm.forward(run_conv(&self.conv, x, is_bf16)))
+        norm_relu(&self.norm, run_conv(&self.conv, x, is_bf16))
     }
 
     pub(crate) fn node(&self, name: String, input: String) -> Node {
@@ -225,7 +250,7 @@ impl Resample {
             ResampleMap::Up(conv) => run_conv_transpose(conv, x, is_bf16),
             ResampleMap::Down(conv) => run_conv(conv, x, is_bf16),
         };
-        relu(self.norm.forward(y))
+        norm_relu(&self.norm, y)
     }
 
     pub(crate) fn node(&self, name: String, input: String) -> Node {

@@ -11,7 +11,7 @@ use crate::export::network::{Node, Op};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
-use layers::{ConvNorm, Init, conv_values, run_conv};
+use layers::{ConvNorm, Init, conv_values, run_conv, run_convs};
 use pilotis_spec::HeadLayout;
 
 /// The raw tensors of a head, `[B, K, H, W]` each, in the order of [`HeadLayout::tensors`].
@@ -32,6 +32,13 @@ pub struct Head {
 pub(crate) struct Branch {
     hidden: Option<ConvNorm>,
     out: Conv2d,
+}
+
+impl Branch {
+    /// One convolution with a border and a bias, as all others of its head are then.
+    fn is_plain(&self) -> bool {
+        self.hidden.is_none() && self.out.bias.is_some() && self.out.weight.dims()[2] == 3
+    }
 }
 
 impl Head {
@@ -58,6 +65,10 @@ impl Head {
             Some(shared) => shared.forward(features, self.is_bf16),
             None => features,
         };
+        if self.branches.len() > 1 && self.branches.iter().all(Branch::is_plain) {
+            let convs: Vec<&Conv2d> = self.branches.iter().map(|branch| &branch.out).collect();
+            return run_convs(&convs, x, self.is_bf16);
+        }
         let branches = self.branches.iter().map(|branch| {
             let x = match &branch.hidden {
                 Some(hidden) => hidden.forward(x.clone(), self.is_bf16),

@@ -1,14 +1,14 @@
 //! Conv: the 3 x 3 convolution as a differentiable operation of Burn's.
 
 use super::slices::{self, ConvShape};
-use super::lanes;
+use super::{Training, lanes, tensor, values};
+use burn::backend::Flex;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::flex::FlexTensor;
-use burn::backend::{Autodiff, Flex};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
 
 /// The convolution of `x [B, in, H, W]` with `weight [out, in, 3, 3]`, with a border of one.
 ///
@@ -32,8 +32,6 @@ pub(crate) fn conv3x3(x: &Tensor<4>, weight: &Tensor<4>, stride: usize) -> Optio
     let weight = weight.clone().try_into_primitive::<Flex>().ok()?;
     Some(Tensor::from_primitive::<Flex>(forward(&shape, &x, &weight)?))
 }
-
-type Training = Autodiff<Flex, NoCheckpointing>;
 
 fn differentiable(shape: ConvShape, x: &Tensor<4>, weight: &Tensor<4>) -> Option<Tensor<4>> {
     let x = x.clone().try_into_primitive::<Training>().ok()?;
@@ -65,10 +63,12 @@ impl Backward<Flex, 2> for Conv3x3 {
 
     fn backward(self, ops: Ops<State, 2>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [of_x, of_weight] = ops.parents;
-        let grad = contiguous(&grads.consume::<Flex>(&ops.node));
+        let grad = grads.consume::<Flex>(&ops.node).to_contiguous();
         let State { shape, x, weight } = ops.state;
-        let (x, weight) = (contiguous(&x), contiguous(&weight));
-        let (Some(grad), Some(x), Some(weight)) = (values(&grad), values(&x), values(&weight)) else { return };
+        let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
+        let (Some(grad), Some(x), Some(weight)) = (values(&grad), values(&x), values(&weight)) else {
+            return;
+        };
         let packed = shape.pack_gradient(grad);
         let ConvShape { batch, n_in, n_out, input: [h, w], .. } = shape;
         if let Some(node) = of_x {
@@ -83,20 +83,8 @@ impl Backward<Flex, 2> for Conv3x3 {
 }
 
 fn forward(shape: &ConvShape, x: &FlexTensor, weight: &FlexTensor) -> Option<FlexTensor> {
-    let (x, weight) = (contiguous(x), contiguous(weight));
+    let (x, weight) = (x.to_contiguous(), weight.to_contiguous());
     let y = slices::forward(shape, &shape.pack_input(values(&x)?), values(&weight)?);
     let [h, w] = shape.output();
     Some(tensor(y, [shape.batch, shape.n_out, h, w]))
-}
-
-fn contiguous(tensor: &FlexTensor) -> FlexTensor {
-    tensor.to_contiguous()
-}
-
-fn values(tensor: &FlexTensor) -> Option<&[f32]> {
-    tensor.as_slice::<f32>()
-}
-
-fn tensor(values: Vec<f32>, shape: [usize; 4]) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
 }

@@ -16,7 +16,9 @@ pub(crate) struct Packed {
     pub(crate) n_rows: usize,
     /// Channels.
     pub(crate) n_channels: usize,
-    /// Columns of a row, all its phases together.
+    /// Values from one row of all channels to the next.
+    pub(crate) row_stride: usize,
+    /// Columns of a row of one channel, all its phases together.
     pub(crate) row_len: usize,
     /// Distance of the odd columns from the even ones where they are stored apart, else 0.
     pub(crate) phase: usize,
@@ -42,9 +44,9 @@ impl Packed {
                 (phase, 2 * phase)
             }
         };
-        let mut values = vec![0.0; batch * n_rows * n_channels * row_len];
-        let whole_row = n_channels * row_len;
-        values.par_chunks_exact_mut(whole_row.max(1)).enumerate().for_each(|(i, rows)| {
+        let row_stride = n_channels * row_len;
+        let mut values = vec![0.0; batch * n_rows * row_stride];
+        values.par_chunks_exact_mut(row_stride.max(1)).enumerate().for_each(|(i, rows)| {
             let (sample, row) = (i / n_rows, i % n_rows);
             if row == 0 || row > h {
                 return;
@@ -66,7 +68,7 @@ impl Packed {
                 }
             }
         });
-        Self { values, n_rows, n_channels, row_len, phase }
+        Self { values, n_rows, n_channels, row_stride, row_len, phase }
     }
 
     /// All values.
@@ -76,12 +78,12 @@ impl Packed {
 
     /// Where a padded row of a sample begins.
     pub(crate) fn row(&self, sample: usize, row: usize) -> usize {
-        (sample * self.n_rows + row) * self.n_channels * self.row_len
+        (sample * self.n_rows + row) * self.row_stride
     }
 
     /// Distance of a kernel's tap from its first, for the output column that the tile begins with.
     pub(crate) fn tap(&self, [ky, kx]: [usize; 2]) -> usize {
         let column = if self.phase == 0 { kx } else { (kx % 2) * self.phase + kx / 2 };
-        ky * self.n_channels * self.row_len + column
+        ky * self.row_stride + column
     }
 }

@@ -5,11 +5,32 @@
 
 use super::lanes;
 use super::packing::Packed;
-use super::tiles::{BLOCK, Correlate, LANES, Products, RowSums, Target};
+use super::tiles::{BLOCK, BlockWeights, Correlate, GROUP, LANES, Products, RowSums, Target};
 use rayon::prelude::*;
 
-/// Taps of the kernel.
+/// Weights of a kernel.
 const TAPS: usize = 9;
+
+/// A row or column of the kernel: which of its weights, and where over the packed map.
+#[derive(Clone, Copy)]
+struct Tap {
+    weight: usize,
+    place: usize,
+}
+
+type Taps<const N: usize> = [Tap; N];
+
+const fn tap(weight: usize, place: usize) -> Tap {
+    Tap { weight, place }
+}
+
+const FORWARD: Taps<3> = [tap(0, 0), tap(1, 1), tap(2, 2)];
+/// Flipped, the kernel leads from the gradient back to the input.
+const BACKWARD: Taps<3> = [tap(2, 0), tap(1, 1), tap(0, 2)];
+/// With stride 2, even rows and columns of the input see the middle of the kernel only; odd ones
+/// its last at the output before them and its first at the output after.
+const EVEN: Taps<1> = [tap(1, 1)];
+const ODD: Taps<2> = [tap(2, 1), tap(0, 2)];
 
 /// Sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,11 +69,9 @@ impl ConvShape {
 /// The convolution: `[B, out, h, w]` from the packed input and `weight [out, in, 3, 3]`.
 pub(crate) fn forward(shape: &ConvShape, input: &Packed, weight: &[f32]) -> Vec<f32> {
     let [height, width] = shape.output();
-    let tap = |t: usize| [t / 3, t % 3];
-    let weight = |out: usize, in_: usize, [ky, kx]: [usize; 2]| {
-        weight[(out * shape.n_in + in_) * TAPS + 3 * ky + kx]
-    };
-    let part = Part::<TAPS>::new([shape.n_out, shape.n_in], input, shape.stride, weight, tap, tap);
+    let weight =
+        |out: usize, in_: usize, [ky, kx]: [usize; 2]| weight[(out * shape.n_in + in_) * TAPS + 3 * ky + kx];
+    let part = Part::new([shape.n_out, shape.n_in], input, shape.stride, weight, (FORWARD, FORWARD));
     let mut y = vec![0.0; shape.batch * shape.n_out * height * width];
     for_each_rows(&mut y, shape.n_out, [height, width], rows_at_once(input), |sample, from, n, out| {
         let target = Target { size: [n, width], row: width, column: 1, first: 0 };
@@ -65,35 +84,21 @@ pub(crate) fn forward(shape: &ConvShape, input: &Packed, weight: &[f32]) -> Vec<
 pub(crate) fn input_gradient(shape: &ConvShape, grad: &Packed, weight: &[f32]) -> Vec<f32> {
     let [height, width] = shape.input;
     let sizes = [shape.n_in, shape.n_out];
-    let weight = |in_: usize, out: usize, [ky, kx]: [usize; 2]| {
-        weight[(out * shape.n_in + in_) * TAPS + 3 * ky + kx]
-    };
+    let weight =
+        |in_: usize, out: usize, [ky, kx]: [usize; 2]| weight[(out * shape.n_in + in_) * TAPS + 3 * ky + kx];
     let mut x = vec![0.0; shape.batch * shape.n_in * height * width];
     if shape.stride == 1 {
-        // Flipped, the kernel leads from the gradient back to the input.
-        let part =
-            Part::<TAPS>::new(sizes, grad, 1, weight, |t| [2 - t / 3, 2 - t % 3], |t| [t / 3, t % 3]);
+        let part = Part::new(sizes, grad, 1, weight, (BACKWARD, BACKWARD));
         for_each_rows(&mut x, shape.n_in, [height, width], rows_at_once(grad), |sample, from, n, out| {
             let target = Target { size: [n, width], row: width, column: 1, first: 0 };
             part.run(grad, sample, from, out, target);
         });
         return x;
     }
-    // Inputs of each parity of row and column see their own taps: even ones the middle of the
-    // kernel, odd ones its last at the output before them and its first at the output after.
-    let kernel = [2, 0];
-    let place = |t: usize| 1 + t;
-    let even = Part::<1>::new(sizes, grad, 1, weight, |_| [1, 1], |_| [1, 1]);
-    let odd_column = Part::<2>::new(sizes, grad, 1, weight, |t| [1, kernel[t]], |t| [1, place(t)]);
-    let odd_row = Part::<2>::new(sizes, grad, 1, weight, |t| [kernel[t], 1], |t| [place(t), 1]);
-    let odd = Part::<4>::new(
-        sizes,
-        grad,
-        1,
-        weight,
-        |t| [kernel[t / 2], kernel[t % 2]],
-        |t| [place(t / 2), place(t % 2)],
-    );
+    let even = Part::new(sizes, grad, 1, weight, (EVEN, EVEN));
+    let odd_column = Part::new(sizes, grad, 1, weight, (EVEN, ODD));
+    let odd_row = Part::new(sizes, grad, 1, weight, (ODD, EVEN));
+    let odd = Part::new(sizes, grad, 1, weight, (ODD, ODD));
     for_each_rows(&mut x, shape.n_in, [height, width], 2 * rows_at_once(grad), |sample, from, n, out| {
         let target = |row: usize, column: usize| Target {
             size: [(n + 1 - row) / 2, (width + 1 - column) / 2],
@@ -109,38 +114,38 @@ pub(crate) fn input_gradient(shape: &ConvShape, grad: &Packed, weight: &[f32]) -
     x
 }
 
-/// Taps, and the weights that they take.
-struct Part<const T: usize> {
-    blocks: Vec<Vec<[[f32; BLOCK]; T]>>,
-    taps: [usize; T],
+/// Taps, and the weights that they take: `R` rows of `C` taps.
+struct Part<const R: usize, const C: usize> {
+    blocks: Vec<BlockWeights<R, C>>,
+    taps: [[usize; C]; R],
     stride: usize,
 }
 
-impl<const T: usize> Part<T> {
-    /// From `n_from` channels of a packed map `n_to` of another. Tap `t` takes
-    /// `weight(to, from, kernel(t))` and stands at `place(t)`, row and column.
+impl<const R: usize, const C: usize> Part<R, C> {
+    /// From `n_from` channels of a packed map `n_to` of another, by `weight(to, from, [row, column])`.
     fn new(
         [n_to, n_from]: [usize; 2],
         packed: &Packed,
         stride: usize,
         weight: impl Fn(usize, usize, [usize; 2]) -> f32,
-        kernel: impl Fn(usize) -> [usize; 2],
-        place: impl Fn(usize) -> [usize; 2],
+        (rows, columns): (Taps<R>, Taps<C>),
     ) -> Self {
-        let value = |to, from, t| if to < n_to { weight(to, from, kernel(t)) } else { 0.0 };
-        let block = |first: usize| {
-            let channel =
-                |from| std::array::from_fn(|t| std::array::from_fn(|c| value(first + c, from, t)));
-            (0..n_from).map(channel).collect()
+        let value = |to: usize, from: usize, row: Tap, column: Tap| {
+            if to < n_to { weight(to, from, [row.weight, column.weight]) } else { 0.0 }
         };
+        let channel = |first: usize, from: usize| {
+            rows.map(|row| columns.map(|column| std::array::from_fn(|c| value(first + c, from, row, column))))
+        };
+        let block = |first: usize| (0..n_from).map(|from| channel(first, from)).collect();
         let blocks = (0..n_to).step_by(BLOCK).map(block).collect();
-        Self { blocks, taps: std::array::from_fn(|t| packed.tap(place(t))), stride }
+        let taps = rows.map(|row| columns.map(|column| packed.tap([row.place, column.place])));
+        Self { blocks, taps, stride }
     }
 
     /// Rows of outputs from row `from` of a sample on, as many as the target has.
     fn run(&self, packed: &Packed, sample: usize, from: usize, out: &mut [&mut [f32]], target: Target) {
         let first = packed.row(sample, from * self.stride);
-        let row = self.stride * packed.n_channels * packed.row_len;
+        let row = self.stride * packed.row_stride;
         lanes::run(Correlate { packed, first, row, taps: self.taps, blocks: &self.blocks, out, target });
     }
 }
@@ -148,7 +153,7 @@ impl<const T: usize> Part<T> {
 /// Rows of outputs that are worked on at once: the rows under them should fit the second cache.
 fn rows_at_once(packed: &Packed) -> usize {
     const VALUES: usize = 32 * 1024;
-    (VALUES / (packed.n_channels * packed.row_len).max(1)).saturating_sub(2).max(1)
+    (VALUES / packed.row_stride.max(1)).saturating_sub(2).max(1)
 }
 
 /// Calls `f(sample, first row, rows, values)` for every `n_rows` rows of `map [B, C, h, w]`, with the
@@ -178,21 +183,27 @@ fn for_each_rows(
 
 /// The gradient of the weight `[out, in, 3, 3]`.
 pub(crate) fn weight_gradient(shape: &ConvShape, input: &Packed, grad: &Packed) -> Vec<f32> {
+    let n_groups = shape.n_out.div_ceil(BLOCK * GROUP);
+    let part = |i: usize| {
+        let (sample, first) = (i / n_groups, i % n_groups * BLOCK * GROUP);
+        let (stride, size) = (shape.stride, shape.output());
+        let sums = lanes::run(Products { input, grad, sample, first, stride, size });
+        let channel = |c: usize| {
+            let rows = &sums[c / BLOCK * shape.n_in * 3..][..shape.n_in * 3];
+            rows.iter().flat_map(|row| total(row, c % BLOCK)).collect::<Vec<f32>>()
+        };
+        let n = (shape.n_out - first).min(BLOCK * GROUP);
+        (0..n).flat_map(|c| channel(c)).collect::<Vec<f32>>()
+    };
+    let parts: Vec<Vec<f32>> = (0..shape.batch * n_groups).into_par_iter().map(part).collect();
+    // One sample after the other.
     let mut weight = vec![0.0; shape.n_out * shape.n_in * TAPS];
-    let n_block = BLOCK * shape.n_in * TAPS;
-    weight.par_chunks_mut(n_block.max(1)).enumerate().for_each(|(block, out)| {
-        let (batch, stride, size) = (shape.batch, shape.stride, shape.output());
-        let sums = lanes::run(Products { input, grad, batch, first: block * BLOCK, stride, size });
-        for (c, out) in out.chunks_exact_mut(shape.n_in * TAPS).enumerate() {
-            for (row, sums) in out.chunks_exact_mut(3).zip(&sums) {
-                row.copy_from_slice(&total(sums, c));
-            }
-        }
-    });
+    for parts in parts.chunks_exact(n_groups) {
+        weight.iter_mut().zip(parts.iter().flatten()).for_each(|(sum, v)| *sum += v);
+    }
     weight
 }
 
 fn total(sums: &RowSums, channel: usize) -> [f32; 3] {
     sums[channel].map(|lanes: [f32; LANES]| lanes.iter().sum())
 }
-

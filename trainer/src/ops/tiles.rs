@@ -11,8 +11,8 @@ pub(crate) const LANES: usize = 8;
 
 type Tile = [[f32; LANES]; TILE / LANES];
 
-/// Weights of a block of channels: `[input channel][tap][channel of the block]`.
-pub(crate) type BlockWeights<const T: usize> = [[[f32; BLOCK]; T]];
+/// Weights of a block of channels: `[input channel][row of taps][tap][channel of the block]`.
+pub(crate) type BlockWeights<const R: usize, const C: usize> = Vec<[[[f32; BLOCK]; C]; R]>;
 
 /// Where the outputs of some rows go, within the values of a channel.
 #[derive(Clone, Copy, Debug)]
@@ -31,21 +31,21 @@ pub(crate) struct Target {
 ///
 /// Each output is `x0 w0 + x1 w1 + ...` over input channels, and within one over taps, one fused
 /// multiply-add after the other in that order.
-pub(crate) struct Correlate<'a, 'b, const T: usize> {
+pub(crate) struct Correlate<'a, 'b, const R: usize, const C: usize> {
     pub(crate) packed: &'a Packed,
     /// Where the first tap of the first output row lies.
     pub(crate) first: usize,
     /// Values from there to the first tap of the next row.
     pub(crate) row: usize,
-    /// Distance of each tap from the first.
-    pub(crate) taps: [usize; T],
-    pub(crate) blocks: &'a [Vec<[[f32; BLOCK]; T]>],
+    /// Distance of each tap from the first: rows of taps, taps of a row.
+    pub(crate) taps: [[usize; C]; R],
+    pub(crate) blocks: &'a [BlockWeights<R, C>],
     /// The rows of every output channel.
     pub(crate) out: &'a mut [&'b mut [f32]],
     pub(crate) target: Target,
 }
 
-impl<const T: usize> Kernel for Correlate<'_, '_, T> {
+impl<const R: usize, const C: usize> Kernel for Correlate<'_, '_, R, C> {
     type Output = ();
 
     #[inline(always)]
@@ -79,19 +79,22 @@ fn store(values: &[f32], out: &mut [f32], column: usize) {
 
 /// One tile: the accumulators stay in registers.
 #[inline(always)]
-fn tile<const T: usize>(
+fn tile<const R: usize, const C: usize>(
     packed: &Packed,
     first: usize,
-    taps: &[usize; T],
-    weights: &BlockWeights<T>,
+    taps: &[[usize; C]; R],
+    weights: &BlockWeights<R, C>,
 ) -> [Tile; BLOCK] {
     let values = packed.values();
     let mut acc = [[[0.0; LANES]; TILE / LANES]; BLOCK];
     let mut at = first;
     for channel in weights {
-        for (tap, w) in taps.iter().zip(channel) {
-            let x = values[at + tap..at + tap + TILE].as_chunks::<LANES>().0;
-            acc = add_scaled(acc, [x[0], x[1]], *w);
+        for (taps, weights) in taps.iter().zip(channel) {
+            // Constant and short, so that it is unrolled.
+            for (tap, w) in taps.iter().zip(weights) {
+                let x = values[at + tap..at + tap + TILE].as_chunks::<LANES>().0;
+                acc = add_scaled(acc, [x[0], x[1]], *w);
+            }
         }
         at += packed.row_len;
     }
@@ -117,19 +120,22 @@ fn add_scaled(acc: [Tile; BLOCK], x: Tile, w: [f32; BLOCK]) -> [Tile; BLOCK] {
 pub(crate) type RowSums = [[[f32; LANES]; 3]; BLOCK];
 /// Values of a row of one channel that are gone through before the next input channel: about
 /// what four channels of them leave of the first cache.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 512;
 
-/// Sums the products of a block of output gradients with the input under each tap.
+/// Blocks that share the input rows in the second cache.
+pub(crate) const GROUP: usize = 4;
+
+/// Sums the products of some output gradients with the input under each tap, over one sample.
 ///
-/// The result is `[input channel][kernel row]`, lanes still apart.
+/// The result is `[block][input channel][kernel row]`, lanes still apart.
 #[derive(Debug)]
 pub(crate) struct Products<'a> {
     /// The packed input of the convolution.
     pub(crate) input: &'a Packed,
     /// The packed gradient of its output, with a border of one.
     pub(crate) grad: &'a Packed,
-    pub(crate) batch: usize,
-    /// First channel of the block; those past the last repeat it.
+    pub(crate) sample: usize,
+    /// First channel of the group; those past the last repeat it.
     pub(crate) first: usize,
     pub(crate) stride: usize,
     /// Rows and columns of the output.
@@ -142,13 +148,15 @@ impl Kernel for Products<'_> {
     #[inline(always)]
     fn run(self) -> Vec<RowSums> {
         let [height, width] = self.size;
-        let mut sums = vec![[[[0.0; LANES]; 3]; BLOCK]; self.input.n_channels * 3];
+        let n_blocks = (self.grad.n_channels - self.first).div_ceil(BLOCK).min(GROUP);
+        let n_of_block = self.input.n_channels * 3;
+        let mut sums = vec![[[[0.0; LANES]; 3]; BLOCK]; n_blocks * n_of_block];
         let n_chunk = (CHUNK / width.max(1)).max(1);
-        for sample in 0..self.batch {
-            for from in (0..height).step_by(n_chunk) {
-                let rows = (from, (from + n_chunk).min(height));
+        for from in (0..height).step_by(n_chunk) {
+            let rows = (from, (from + n_chunk).min(height));
+            for (block, sums) in sums.chunks_exact_mut(n_of_block).enumerate() {
                 for (i, sum) in sums.iter_mut().enumerate() {
-                    *sum = self.rows(*sum, sample, rows, i / 3, i % 3);
+                    *sum = self.rows(*sum, self.first + block * BLOCK, rows, i / 3, i % 3);
                 }
             }
         }
@@ -162,7 +170,7 @@ impl Products<'_> {
     fn rows(
         &self,
         sums: RowSums,
-        sample: usize,
+        first: usize,
         (from, to): (usize, usize),
         channel: usize,
         ky: usize,
@@ -170,13 +178,13 @@ impl Products<'_> {
         let (input, grad) = (self.input, self.grad);
         let taps = [0, 1, 2].map(|kx| input.tap([0, kx]));
         let last = grad.n_channels - 1;
-        let channels: [usize; BLOCK] = std::array::from_fn(|c| (self.first + c).min(last) * grad.row_len);
+        let channels: [usize; BLOCK] = std::array::from_fn(|c| (first + c).min(last) * grad.row_len);
         let n = self.size[1].next_multiple_of(LANES);
         let mut acc = sums;
         for y in from..to {
-            let at = input.row(sample, y * self.stride + ky) + channel * input.row_len;
+            let at = input.row(self.sample, y * self.stride + ky) + channel * input.row_len;
             let [x0, x1, x2] = taps.map(|tap| lanes(input.values(), at + tap, n));
-            let at = grad.row(sample, y + 1) + 1;
+            let at = grad.row(self.sample, y + 1) + 1;
             let [g0, g1, g2, g3] = channels.map(|c| lanes(grad.values(), at + c, n));
             let x = x0.iter().zip(x1).zip(x2);
             let g = g0.iter().zip(g1).zip(g2).zip(g3);
