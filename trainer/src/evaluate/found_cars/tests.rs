@@ -3,6 +3,8 @@
 #![allow(clippy::float_cmp, reason = "exact answers are meant")]
 
 use super::*;
+use BoxFate::{False, Finds, LeftOut, Neutral};
+use ObjectFate::{Found, Missed, NotCounted};
 
 const CAR_IDX: usize = 1;
 const SIZE: [f32; 3] = [4.0, 2.0, 1.5];
@@ -35,9 +37,6 @@ fn figures(frames: &[LabelledFrame]) -> FoundCars {
 fn fates(objects: Vec<GroundTruth>, detections: Vec<Detection>) -> FrameFate {
     figures(&[frame(objects, detections)]).frames.remove(0)
 }
-
-use BoxFate::{False, Finds, LeftOut, Neutral};
-use ObjectFate::{Found, Missed, NotCounted};
 
 #[test]
 fn the_share_is_of_cars_that_count_and_false_boxes_are_a_frame() {
