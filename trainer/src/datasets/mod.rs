@@ -1,6 +1,7 @@
 //! Datasets: labelled sweeps, read from disk one sample at a time.
 
 pub mod augment;
+pub mod frame_folder;
 mod geometry;
 pub mod kitti;
 
@@ -138,13 +139,18 @@ fn read_text(path: &Path) -> Result<String, DatasetError> {
 ///
 /// **Errors**: a length that is no multiple of 16 bytes.
 pub fn read_xyzi(path: &Path) -> Result<Vec<Point>, DatasetError> {
+    read_points::<16>(path)
+}
+
+/// The same from records of `N` bytes, at least 16, that begin so.
+fn read_points<const N: usize>(path: &Path) -> Result<Vec<Point>, DatasetError> {
     let bytes = read_bytes(path)?;
-    let (records, rest) = bytes.as_chunks::<16>();
+    let (records, rest) = bytes.as_chunks::<N>();
     if !rest.is_empty() {
-        let reason = format!("{} bytes are no whole number of 16-byte points", bytes.len());
+        let reason = format!("{} bytes are no whole number of {N}-byte points", bytes.len());
         return Err(DatasetError::File { path: path.to_owned(), reason });
     }
-    let value = |r: &[u8; 16], k: usize| f32::from_le_bytes([r[k], r[k + 1], r[k + 2], r[k + 3]]);
+    let value = |r: &[u8; N], k: usize| f32::from_le_bytes([r[k], r[k + 1], r[k + 2], r[k + 3]]);
     let points = records.iter().map(|r| Point {
         x: value(r, 0),
         y: value(r, 4),

@@ -1,28 +1,90 @@
 //! Deployed: a package on a dataset, through the very pipeline that runs in a vehicle.
 
 use super::{CenterDistanceReport, Filter, FrameResult, evaluate};
-use crate::config::{DatasetConfig, DatasetKind};
-use crate::datasets;
+use crate::datasets::frame_folder::{FrameFolder, TO_X_AHEAD_RAD};
+use crate::datasets::kitti::KittiDataset;
+use crate::datasets::{Dataset, Sample};
 use crate::train::validate::ground_truths;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use pilotis_runtime::{CloudView, EngineBuilder, OnMismatch, Package};
+use pilotis_runtime::{CloudView, Engine, EngineBuilder, Frame, OnMismatch, Package};
 use pilotis_spec::FrameReport;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Which package runs on which frames, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct DeployArgs {
+    /// The model package
+    #[arg(long)]
+    pub model: PathBuf,
+    /// Folder of a dataset in KITTI's layout, or of one nuScenes frame with `boxes.json`
+    #[arg(long)]
+    pub data: PathBuf,
+    /// Turn of a nuScenes frame about z; the default brings its axes, x to the right, to x ahead
+    #[arg(long, default_value_t = TO_X_AHEAD_RAD, allow_negative_numbers = true)]
+    pub turn_rad: f32,
+    /// Threads of the network
+    #[arg(long, default_value_t = 1)]
+    pub threads: usize,
+    /// Go on where a cloud is unlike the training data
+    #[arg(long)]
+    pub allow_mismatch: bool,
+}
+
+/// An engine built from a package, and the frames that it shall run on.
+pub(super) struct Deployed {
+    pub package: Package,
+    pub dataset: Box<dyn Dataset>,
+    engine: Engine,
+}
+
+impl Deployed {
+    /// Loads the package and opens the frames; a folder of one frame has no splits.
+    ///
+    /// Intensities of nuScenes' frames are brought to the full scale that the package states.
+    pub(super) fn open(args: &DeployArgs, split: &str) -> anyhow::Result<Self> {
+        let package = Package::load(&args.model)?;
+        let policy = if args.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
+        let engine = EngineBuilder::new().threads(args.threads).on_mismatch(policy).build(&package)?;
+        let dataset: Box<dyn Dataset> = if FrameFolder::is_at(&args.data) {
+            let folder = FrameFolder::open(&args.data, BTreeMap::new())?;
+            let full_scale = package.manifest().points.intensity_full_scale;
+            Box::new(folder.turned(args.turn_rad).scaled(full_scale))
+        } else {
+            Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?)
+        };
+        Ok(Self { package, dataset, engine })
+    }
+
+    /// Runs every frame, in order.
+    pub(super) fn run(&mut self, mut each: impl FnMut(Sample, &Frame<'_>)) -> anyhow::Result<()> {
+        let n_samples = self.dataset.n_samples();
+        let progress = ProgressBar::new(n_samples as u64)
+            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} [{elapsed}<{eta}]")?);
+        for idx in 0..n_samples {
+            let sample = self.dataset.load(idx)?;
+            let frame = self
+                .engine
+                .infer(&CloudView::from_points(&sample.points))
+                .with_context(|| format!("sample `{}`", sample.name))?;
+            each(sample, &frame);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(())
+    }
+}
 
 /// Options of `pilotis-trainer evaluate package`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct PackageArgs {
-    /// The model package
-    #[arg(long)]
-    pub model: PathBuf,
-    /// Folder of a dataset in KITTI's layout
-    #[arg(long)]
-    pub data: PathBuf,
-    /// Split of it
+    /// Package and frames
+    #[command(flatten)]
+    pub deploy: DeployArgs,
+    /// Split of the dataset
     #[arg(long, default_value = "val")]
     pub split: String,
     /// Objects with fewer points are ignored
@@ -31,12 +93,6 @@ pub struct PackageArgs {
     /// Score at which recall, precision and errors are taken
     #[arg(long, default_value_t = 0.3)]
     pub score: f64,
-    /// Threads of the network
-    #[arg(long, default_value_t = 1)]
-    pub threads: usize,
-    /// Go on where a cloud is unlike the training data
-    #[arg(long)]
-    pub allow_mismatch: bool,
     /// Also write the figures here, as JSON
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -44,35 +100,17 @@ pub struct PackageArgs {
 
 /// Runs `pilotis-trainer evaluate package`.
 pub fn run(args: &PackageArgs) -> anyhow::Result<()> {
-    let package = Package::load(&args.model)?;
-    let policy = if args.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
-    let mut engine = EngineBuilder::new().threads(args.threads).on_mismatch(policy).build(&package)?;
-    let config = DatasetConfig {
-        kind: DatasetKind::Kitti,
-        root: args.data.clone(),
-        rename: BTreeMap::new(),
-        min_points: args.min_points,
-        n_sweeps: 1,
-    };
-    let dataset = datasets::open(&config, None, &args.split)?;
-    let progress = ProgressBar::new(dataset.n_samples() as u64)
-        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} [{elapsed}<{eta}]")?);
-    let classes = &package.manifest().classes;
-    let mut frames = Vec::with_capacity(dataset.n_samples());
-    let mut reports = Vec::with_capacity(dataset.n_samples());
-    for idx in 0..dataset.n_samples() {
-        let sample = dataset.load(idx)?;
-        let frame = engine
-            .infer(&CloudView::from_points(&sample.points))
-            .with_context(|| format!("sample `{}`", sample.name))?;
+    let mut deployed = Deployed::open(&args.deploy, &args.split)?;
+    let classes = deployed.package.manifest().classes.clone();
+    let (mut frames, mut reports) = (Vec::new(), Vec::new());
+    deployed.run(|sample, frame| {
         frames.push(FrameResult {
-            ground_truths: ground_truths(&sample, classes),
+            ground_truths: ground_truths(&sample, &classes),
             detections: frame.detections.to_vec(),
         });
         reports.push(frame.report);
-        progress.inc(1);
-    }
-    progress.finish_and_clear();
+    })?;
+    let package = &deployed.package;
     let names: Vec<&str> = classes.iter().map(String::as_str).collect();
     let filter = Filter::on_grid(&package.manifest().grid, args.min_points);
     let result = evaluate(&frames, &names, &filter, args.score)?;
@@ -80,11 +118,15 @@ pub fn run(args: &PackageArgs) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} ({})\n{result}\n{latency}", package.manifest().name, package.digest())?;
     if let Some(path) = &args.json {
-        let figures = to_json(&package, &result, &latency);
-        std::fs::write(path, format!("{figures:#}\n"))
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        write_json(path, &to_json(package, &result, &latency))?;
     }
     Ok(())
+}
+
+/// Writes figures as indented JSON.
+pub(super) fn write_json(path: &Path, figures: &serde_json::Value) -> anyhow::Result<()> {
+    std::fs::write(path, format!("{figures:#}\n"))
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Frame times of an evaluation, in milliseconds.

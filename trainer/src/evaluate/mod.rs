@@ -1,7 +1,10 @@
 //! Evaluation: how good a model's boxes are.
 
+pub mod cars;
+mod cars_picture;
 pub mod center_distance;
 pub mod deployed;
+pub mod found_cars;
 
 pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};
 
@@ -10,11 +13,14 @@ pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filt
 pub enum EvaluateCommand {
     /// The deployed pipeline of a model package on a dataset: accuracy and latency
     Package(deployed::PackageArgs),
+    /// The same for cars alone: share found, false boxes a frame, the score to choose, pictures
+    Cars(cars::CarsArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
 pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
     match command {
         EvaluateCommand::Package(args) => deployed::run(args),
+        EvaluateCommand::Cars(args) => cars::run(args),
     }
 }

@@ -4,6 +4,7 @@
 //! the bird's-eye picture of one.
 
 pub mod latency;
+mod marks;
 pub mod picture;
 
 use crate::engine::Frame;

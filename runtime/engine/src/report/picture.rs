@@ -3,6 +3,8 @@
 //! x forward is up and y left is left, as a driver would look at it. The rasteriser is our own,
 //! in `f32` with `libm`, so that the same frame gives the same bytes everywhere.
 
+pub use super::marks::{Mark, MarkedScene};
+
 use font8x8::legacy::BASIC_LEGACY;
 use pilotis_spec::{Box3d, Detection, Grid, Point};
 
@@ -118,6 +120,27 @@ impl Picture {
     /// **At capacity**: what lies outside of the grid is cut; boxes that are not finite are left
     /// out. **Determinism**: the same scene gives the same bytes.
     pub fn of(scene: &Scene<'_>) -> Self {
+        let mark = |d: &Detection| {
+            let class = scene.classes.get(d.class_idx as usize).map_or("?", String::as_str);
+            Mark { bbox: d.bbox, color: color_of(d.class_idx), label: format!("{class} {:.2}", d.score) }
+        };
+        let marks: Vec<Mark> = scene.detections.iter().map(mark).collect();
+        let count = |idx: usize| scene.detections.iter().filter(|d| d.class_idx as usize == idx).count();
+        let classes = scene.classes.iter().enumerate();
+        let legend: Vec<_> =
+            classes.map(|(idx, class)| (format!("{class} {}", count(idx)), color_of(idx as u32))).collect();
+        let n = scene.detections.len();
+        let mut facts = format!("{n} {}", if n == 1 { "box" } else { "boxes" });
+        if let Some(ms) = scene.frame_ms {
+            facts.push_str(&format!(", {ms:.1} ms"));
+        }
+        facts.push_str(&format!(", {} points", scene.points.len()));
+        let Scene { name, grid, points, .. } = *scene;
+        Self::of_marks(&MarkedScene { name, facts: &facts, grid, points, marks: &marks, legend: &legend })
+    }
+
+    /// Draws a frame whose boxes have colours and words of their own; otherwise as [`Picture::of`].
+    pub fn of_marks(scene: &MarkedScene<'_>) -> Self {
         let map = Map::of(scene.grid);
         let [left, top, width, height] = map.area;
         let mut picture = Self::filled(width.max(MIN_WIDTH), top + height + FOOTER_PIXELS, OUTSIDE);
@@ -127,12 +150,12 @@ impl Picture {
         picture.draw_ring_labels(&map);
         picture.draw_ego(&map);
         let mut labels = Vec::new();
-        // The best last, so that it lies on top.
-        for detection in scene.detections.iter().rev().filter(|d| is_drawable(&d.bbox)) {
-            picture.draw_box(&map, detection);
+        // The first last, so that it lies on top.
+        for mark in scene.marks.iter().rev().filter(|m| is_drawable(&m.bbox)) {
+            picture.draw_box(&map, mark);
         }
-        for detection in scene.detections.iter().filter(|d| is_drawable(&d.bbox)) {
-            picture.draw_label(&map, detection, scene.classes, &mut labels);
+        for mark in scene.marks.iter().filter(|m| is_drawable(&m.bbox) && !m.label.is_empty()) {
+            picture.draw_label(&map, mark, &mut labels);
         }
         picture.draw_height_legend(&map, scene.grid);
         picture.draw_header(scene);
@@ -321,35 +344,27 @@ impl Picture {
         self.line(everywhere, origin, origin, 7.0, EGO);
     }
 
-    fn draw_box(&mut self, map: &Map, detection: &Detection) {
-        let color = color_of(detection.class_idx);
-        let corners = corners_of(&detection.bbox).map(|[x, y]| map.place(x, y));
+    fn draw_box(&mut self, map: &Map, mark: &Mark) {
+        let color = mark.color;
+        let corners = corners_of(&mark.bbox).map(|[x, y]| map.place(x, y));
         let [a, b, c, d] = corners;
         for (from, to) in [(a, b), (b, c), (c, d), (d, a)] {
             self.line(map.area, from, to, 1.8, color);
         }
-        let Box3d { center, size, yaw } = detection.bbox;
+        let Box3d { center, size, yaw } = mark.bbox;
         // From the middle past the front, so that the heading shows on small boxes too.
         let ahead = size[0] / 2.0 + 8.0 / map.pixels_per_m;
         let nose = map.place(center[0] + ahead * libm::cosf(yaw), center[1] + ahead * libm::sinf(yaw));
         self.line(map.area, map.place(center[0], center[1]), nose, 1.8, color);
     }
 
-    /// Writes class and score beside a box, where no better box has its label.
-    fn draw_label(
-        &mut self,
-        map: &Map,
-        detection: &Detection,
-        classes: &[String],
-        taken: &mut Vec<[usize; 4]>,
-    ) {
-        let class = classes.get(detection.class_idx as usize).map_or("?", String::as_str);
-        let text = format!("{class} {:.2}", detection.score);
-        let (w, h) = ((text.chars().count() * LETTER + 3) as f32, (LETTER + 3) as f32);
-        let corners = corners_of(&detection.bbox).map(|[x, y]| map.place(x, y));
+    /// Writes a mark's label beside its box, where no mark before it has its label.
+    fn draw_label(&mut self, map: &Map, mark: &Mark, taken: &mut Vec<[usize; 4]>) {
+        let (w, h) = ((mark.label.chars().count() * LETTER + 3) as f32, (LETTER + 3) as f32);
+        let corners = corners_of(&mark.bbox).map(|[x, y]| map.place(x, y));
         let low = |k: usize| corners.iter().fold(f32::MAX, |m, c| m.min(c[k]));
         let high = |k: usize| corners.iter().fold(f32::MIN, |m, c| m.max(c[k]));
-        let [u, v] = map.place(detection.bbox.center[0], detection.bbox.center[1]);
+        let [u, v] = map.place(mark.bbox.center[0], mark.bbox.center[1]);
         let candidates = [
             [high(0) + 5.0, v - h / 2.0],
             [low(0) - w - 5.0, v - h / 2.0],
@@ -361,7 +376,7 @@ impl Picture {
             let is_inside = l >= left && t >= top && l + w <= left + width && t + h <= top + height;
             let place = [l.max(0.0) as usize, t.max(0.0) as usize, w as usize, h as usize];
             if is_inside && !taken.iter().any(|other| overlap(*other, place)) {
-                self.plate(place, color_of(detection.class_idx), &text);
+                self.plate(place, mark.color, &mark.label);
                 taken.push(place);
                 return;
             }
@@ -389,14 +404,8 @@ impl Picture {
     }
 
     /// Title, and what the colours of the boxes mean.
-    fn draw_header(&mut self, scene: &Scene<'_>) {
-        let n = scene.detections.len();
-        let mut facts = format!("{n} {}", if n == 1 { "box" } else { "boxes" });
-        if let Some(ms) = scene.frame_ms {
-            facts.push_str(&format!(", {ms:.1} ms"));
-        }
-        facts.push_str(&format!(", {} points", scene.points.len()));
-        let facts_left = self.width.saturating_sub(facts.len() * LETTER + 12);
+    fn draw_header(&mut self, scene: &MarkedScene<'_>) {
+        let facts_left = self.width.saturating_sub(scene.facts.chars().count() * LETTER + 12);
         let room = facts_left.saturating_sub(24) / (2 * LETTER);
         let name: String = if scene.name.chars().count() <= room {
             scene.name.to_owned()
@@ -404,18 +413,16 @@ impl Picture {
             scene.name.chars().take(room.saturating_sub(2)).chain("..".chars()).collect()
         };
         self.text(12, 8, 2, TITLE, &name);
-        self.text(facts_left, 12, 1, FAINT_TEXT, &facts);
+        self.text(facts_left, 12, 1, FAINT_TEXT, scene.facts);
         let mut left = 12;
-        for (idx, class) in scene.classes.iter().enumerate() {
-            let n = scene.detections.iter().filter(|d| d.class_idx as usize == idx).count();
-            let text = format!("{class} {n}");
+        for (text, color) in scene.legend {
             let width = 14 + (text.chars().count() + 2) * LETTER;
             if left + width > self.width {
                 self.text(left.min(self.width.saturating_sub(24)), 36, 1, FAINT_TEXT, "..");
                 break;
             }
-            self.fill([left, 35, 10, 10], color_of(idx as u32));
-            self.text(left + 14, 36, 1, FAINT_TEXT, &text);
+            self.fill([left, 35, 10, 10], *color);
+            self.text(left + 14, 36, 1, FAINT_TEXT, text);
             left += width;
         }
     }

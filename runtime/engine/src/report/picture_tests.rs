@@ -54,6 +54,33 @@ fn sides_of_boxes_lie_where_their_metres_are() {
 }
 
 #[test]
+fn marks_have_their_own_colours_and_the_first_lies_on_top() {
+    let (red, blue) = ([255, 0, 0], [0, 0, 255]);
+    let mark =
+        |x: f32, color: Color| Mark { bbox: car([x, 5.0, 0.0], 0.0).bbox, color, label: String::new() };
+    // Both have a side at x = 32: the rear of one, the front of the other.
+    let marks = [mark(34.0, red), mark(30.0, blue)];
+    let (grid, legend) = (grid(), [("red".to_owned(), red)]);
+    let scene =
+        MarkedScene { name: "a", facts: "b", grid: &grid, points: &[], marks: &marks, legend: &legend };
+    let picture = Picture::of_marks(&scene);
+    for (x, color) in [(36.0, red), (28.0, blue), (32.0, red)] {
+        assert!(distance(at(&picture, x, 4.5), color) < 150, "{x}: {:?}", at(&picture, x, 4.5));
+    }
+    assert_eq!(picture.pixel(14, 38), Some(red), "the legend");
+    // Detections are marks in the colours of their classes.
+    let detections = [car([30.0, 5.0, 0.0], 0.3)];
+    let mark = Mark { bbox: detections[0].bbox, color: color_of(0), label: "car 0.87".to_owned() };
+    let names = ["car 1", "pedestrian 0", "cyclist 0"];
+    let legend: Vec<_> =
+        names.iter().enumerate().map(|(k, n)| ((*n).to_owned(), color_of(k as u32))).collect();
+    let facts = "1 box, 12.3 ms, 0 points";
+    let scene =
+        MarkedScene { name: "a.bin", facts, grid: &grid, points: &[], marks: &[mark], legend: &legend };
+    assert!(Picture::of_marks(&scene) == draw(&[], &detections));
+}
+
+#[test]
 fn rings_are_ten_metres_apart_around_the_sensor() {
     let picture = draw(&[], &[]);
     for r in [10.0, 20.0, 50.0] {
@@ -135,7 +162,9 @@ fn labels_do_not_cover_each_other() {
     let map = Map::of(&grid());
     let mut taken = Vec::new();
     for i in 0..12_u8 {
-        picture.draw_label(&map, &car([30.0, 5.0 + f32::from(i) * 0.1, 0.0], 0.0), &classes(), &mut taken);
+        let bbox = car([30.0, 5.0 + f32::from(i) * 0.1, 0.0], 0.0).bbox;
+        let mark = Mark { bbox, color: TITLE, label: "car 0.87".to_owned() };
+        picture.draw_label(&map, &mark, &mut taken);
     }
     assert!((2..12).contains(&taken.len()), "{} labels", taken.len());
     for (i, a) in taken.iter().enumerate() {

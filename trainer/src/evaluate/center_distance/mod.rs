@@ -74,7 +74,8 @@ impl Filter {
         Self { min_m: [min_x, min_y], max_m: [max_x, max_y], min_points, ..Self::default() }
     }
 
-    fn holds(&self, bbox: &Box3d) -> bool {
+    /// Whether a box's centre lies in the region.
+    pub fn holds(&self, bbox: &Box3d) -> bool {
         let inside = (0..2).all(|k| bbox.center[k] >= self.min_m[k] && bbox.center[k] < self.max_m[k]);
         inside && libm::hypot(f64::from(bbox.center[0]), f64::from(bbox.center[1])) < self.max_distance_m
     }
@@ -138,8 +139,7 @@ fn check(frames: &[FrameResult], n_classes: usize) -> Result<(), EvaluateError> 
     }
     for (frame_idx, frame) in frames.iter().enumerate() {
         let one = |kind: &'static str, idx: usize, class_idx: usize, bbox: &Box3d, score: f32| {
-            let numbers = bbox.center.iter().chain(&bbox.size).chain([&bbox.yaw, &score]);
-            if !numbers.copied().all(f32::is_finite) || bbox.size.iter().any(|v| *v <= 0.0) {
+            if !is_sound(bbox, score) {
                 return Err(EvaluateError::Unsound { frame_idx, kind, idx });
             }
             if class_idx >= n_classes {
@@ -155,6 +155,12 @@ fn check(frames: &[FrameResult], n_classes: usize) -> Result<(), EvaluateError> 
         }
     }
     Ok(())
+}
+
+/// Whether box and score are finite and the size is positive.
+pub(super) fn is_sound(bbox: &Box3d, score: f32) -> bool {
+    let numbers = bbox.center.iter().chain(&bbox.size).chain([&bbox.yaw, &score]);
+    numbers.copied().all(f32::is_finite) && bbox.size.iter().all(|v| *v > 0.0)
 }
 
 /// Objects and detections of one class that the filter leaves.
