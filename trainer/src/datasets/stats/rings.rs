@@ -15,6 +15,8 @@ use pilotis_spec::Point;
 const STEP_BACK_DEG: f32 = 10.0;
 /// Fewer points than this at the seam of two rings are jitter, and belong to the next.
 const MIN_POINTS: usize = 3;
+/// How much an offset common to all rings counts: devices differ, by less than the rings lie apart.
+const OFFSET_WEIGHT: f32 = 0.3;
 /// Rings that fit the table worse than this, on average, are none of this scanner, degrees.
 const MAX_MISFIT_DEG: f32 = 0.45;
 
@@ -36,13 +38,21 @@ impl Sensor {
         }
     }
 
-    /// Elevation in degrees, and height of the laser over the origin in metres; ring 0 is the highest.
-    fn beam(self, ring: usize) -> (f32, f32) {
+    /// Elevation of a ring in degrees, ring 0 the highest, and the block that its laser is of.
+    fn beam(self, ring: usize) -> (f32, usize) {
         let k = ring as f32;
         match self {
-            Self::Hdl64e if ring < 32 => (1.94 - 0.3435 * k, 0.2035),
-            Self::Hdl64e => (-9.03 - 0.515 * (k - 32.0), 0.1210),
-            Self::Hdl32e => (10.67 - 4.0 / 3.0 * k, 0.0),
+            Self::Hdl64e if ring < 32 => (1.94 - 0.3435 * k, 0),
+            Self::Hdl64e => (-9.03 - 0.515 * (k - 32.0), 1),
+            Self::Hdl32e => (10.67 - 4.0 / 3.0 * k, 0),
+        }
+    }
+
+    /// Height of each block's lasers over the origin, metres.
+    fn rises_m(self) -> [f32; 2] {
+        match self {
+            Self::Hdl64e => [0.2035, 0.1210],
+            Self::Hdl32e => [0.0; 2],
         }
     }
 }
@@ -94,26 +104,22 @@ fn ring_starts(azimuths: &[f32]) -> Vec<usize> {
 /// The ring of the first run: the one for which all runs fit the scanner's table best.
 fn first_ring(runs: &[&[Point]], sensor: Sensor) -> Option<usize> {
     let n_rings = sensor.n_rings();
-    if runs.len() == n_rings {
-        return Some(0);
-    }
-    // The rise is the only thing that depends on which ring a run is taken for, and has one value a block.
-    let rises = [sensor.beam(0).1, sensor.beam(n_rings - 1).1];
-    let elevations: Vec<[f32; 2]> =
-        runs.iter().map(|run| rises.map(|rise| median_elevation_deg(run, rise))).collect();
+    // Of the ring that a run is taken for, its elevation depends on the block alone.
+    let cones: Vec<[Cone; 2]> =
+        runs.iter().map(|run| sensor.rises_m().map(|rise| Cone::of(run, rise))).collect();
     let misfit = |first: usize| {
-        let off: Vec<f32> = elevations
+        let fitted: Vec<(f32, f32)> = cones
             .iter()
             .enumerate()
-            .map(|(k, of_rise)| {
-                let (table, rise) = sensor.beam(first + k);
-                let [high, low] = *of_rise;
-                (if rise == rises[0] { high } else { low }) - table
+            .map(|(k, [high, low])| {
+                let (table, block) = sensor.beam(first + k);
+                let cone = if block == 0 { high } else { low };
+                (cone.elevation_deg - table, cone.spread_deg)
             })
             .collect();
-        let offset = median(off.clone());
-        let spread = off.iter().map(|v| (v - offset).abs()).sum::<f32>() / off.len() as f32;
-        spread + 0.3 * offset.abs()
+        let offset = median(fitted.iter().map(|(off, _)| *off).collect());
+        let sum: f32 = fitted.iter().map(|(off, spread)| (off - offset).abs() + spread).sum();
+        sum / fitted.len() as f32 + OFFSET_WEIGHT * offset.abs()
     };
     (0..=n_rings - runs.len())
         .map(|first| (first, misfit(first)))
@@ -122,9 +128,20 @@ fn first_ring(runs: &[&[Point]], sensor: Sensor) -> Option<usize> {
         .map(|(first, _)| first)
 }
 
-fn median_elevation_deg(run: &[Point], rise_m: f32) -> f32 {
-    let elevation = |p: &Point| libm::atan2f(p.z - rise_m, libm::hypotf(p.x, p.y)).to_degrees();
-    median(run.iter().map(elevation).collect())
+/// What one laser sweeps: the usual elevation of its points, and how far points usually are from it.
+struct Cone {
+    elevation_deg: f32,
+    spread_deg: f32,
+}
+
+impl Cone {
+    fn of(run: &[Point], rise_m: f32) -> Self {
+        let elevation = |p: &Point| libm::atan2f(p.z - rise_m, libm::hypotf(p.x, p.y)).to_degrees();
+        let elevations: Vec<f32> = run.iter().map(elevation).collect();
+        let elevation_deg = median(elevations.clone());
+        let spread_deg = median(elevations.iter().map(|e| (e - elevation_deg).abs()).collect());
+        Self { elevation_deg, spread_deg }
+    }
 }
 
 /// The middle value, of an even number the upper one; 0 of none.
