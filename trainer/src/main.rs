@@ -3,7 +3,7 @@
 mod memory;
 
 use clap::{Parser, Subcommand};
-use pilotis_trainer::{evaluate, export, simulate, train};
+use pilotis_trainer::{datasets, evaluate, export, simulate, train};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +19,9 @@ struct Cli {
 enum Command {
     /// Make labelled LiDAR frames of simulated streets, in KITTI's layout
     Simulate(simulate::SimulateArgs),
+    /// Look at datasets
+    #[command(subcommand)]
+    Dataset(datasets::DatasetCommand),
     /// Train a detector
     Train(train::TrainArgs),
     /// Write a model package of a training run
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Cli::parse().command {
         Command::Simulate(args) => simulate::run(&args),
+        Command::Dataset(command) => datasets::run(&command),
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Evaluate(command) => evaluate::run(&command),

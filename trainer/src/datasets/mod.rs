@@ -4,6 +4,8 @@ pub mod augment;
 pub mod frame_folder;
 mod geometry;
 pub mod kitti;
+pub mod nuscenes_frames;
+pub mod stats;
 
 pub use augment::augment;
 pub use geometry::{BoxTest, points_in_box};
@@ -12,6 +14,20 @@ use crate::config::{DatasetConfig, DatasetKind};
 use pilotis_spec::{Box3d, Point};
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// Commands of `pilotis-trainer dataset`.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum DatasetCommand {
+    /// How two datasets differ, in figures and plots: simulated beside real ones
+    Stats(stats::StatsArgs),
+}
+
+/// Runs `pilotis-trainer dataset`.
+pub fn run(command: &DatasetCommand) -> anyhow::Result<()> {
+    match command {
+        DatasetCommand::Stats(args) => stats::run(args),
+    }
+}
 
 /// One labelled sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
