@@ -25,6 +25,7 @@ fn train_args(data: &Path, out: &Path) -> TrainArgs {
         data: Some(data.to_owned()),
         out: out.to_owned(),
         resume: false,
+        init_from: None,
         device: "cpu".to_owned(),
         threads: 1,
         split: "train".to_owned(),
@@ -45,9 +46,17 @@ fn frames() -> &'static Path {
         }
         let args = simulate::SimulateArgs {
             out: out.clone(),
-            frames: 10,
+            format: simulate::Format::Kitti,
+            // Five drives of two frames; the fifth is for validation.
+            scenes: 5,
             seed: 11,
             start: 0,
+            sensor: None,
+            duration_s: 2.0,
+            every_s: 1.0,
+            crowd: 1.0,
+            weather: simulate::Weather::Clear,
+            distortion: simulate::Distortion::Compensated,
             threads: 0,
             resume: false,
             force: false,
@@ -141,7 +150,8 @@ fn every_shipped_configuration_exports_in_parity() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let names = ["pointpillars_kitti", "pointpillars_nuscenes_8gb", "centerpoint_nuscenes_8gb", "demo"];
+    let names =
+        ["pointpillars_kitti", "pointpillars_nuscenes_8gb", "centerpoint_nuscenes_8gb", "demo", "street"];
     let mut kinds = [0, 0];
     for name in names {
         let config = shrunk(&format!("{name}.toml"));
@@ -151,7 +161,7 @@ fn every_shipped_configuration_exports_in_parity() {
         let out = folder.path().join(name);
         let exported =
             export(&config, &detector, statistics, String::new(), 3, &out, Replace::Packages).unwrap();
-        assert!(exported.n_values > 50_000, "{name}: {}", exported.n_values);
+        assert!(exported.n_values > 40_000, "{name}: {}", exported.n_values);
     }
     assert!(kinds[0] > 0 && kinds[1] > 0, "both kinds of head must be there");
 }

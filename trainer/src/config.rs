@@ -37,6 +37,10 @@ pub struct TrainConfig {
     /// Weights of the losses.
     #[serde(default)]
     pub loss: LossConfig,
+    /// How much a class counts in the losses of a centre head, 1 where absent: rare classes would hardly be heard
+    /// among many cars.
+    #[serde(default)]
+    pub class_weights: BTreeMap<String, f32>,
     /// Where samples come from.
     pub dataset: DatasetConfig,
     /// How samples are varied.
@@ -312,11 +316,23 @@ impl TrainConfig {
                 );
             }
         }
+        for (class, weight) in &self.class_weights {
+            ensure!(self.classes.contains(class), "class_weights: there is no class `{class}`");
+            ensure!(
+                weight.is_finite() && *weight > 0.0,
+                "class_weights.{class}: {weight} is not a positive number"
+            );
+        }
         let t = &self.train;
         ensure!(t.epochs > 0 && t.batch_size > 0 && t.accumulate > 0, "train: a count is zero");
         ensure!(t.learning_rate > 0.0 && t.learning_rate.is_finite(), "train.learning_rate is not positive");
         ensure!(t.warm_up > 0.0 && t.warm_up < 1.0, "train.warm_up is not between 0 and 1");
         Ok(())
+    }
+
+    /// How much each class of a task counts in its losses.
+    pub fn weights_of(&self, classes: &[String]) -> Vec<f32> {
+        classes.iter().map(|class| self.class_weights.get(class).copied().unwrap_or(1.0)).collect()
     }
 
     /// The manifest of the model to come; digests are filled in by the export.
@@ -377,6 +393,8 @@ mod tests {
             ("layers = [3, 5, 5]", "layers = [3, 5]", "equally long"),
             ("epochs = 80", "epochs = 0", "zero"),
             ("[targets.cyclist]", "[targets.tram]", "targets.cyclist"),
+            ("name =", "class_weights = { tram = 2.0 }\nname =", "tram"),
+            ("name =", "class_weights = { car = 0.0 }\nname =", "class_weights.car"),
             ("name =", "colour = 1\nname =", "colour"),
         ] {
             assert!(text.contains(from), "the configuration lacks `{from}`");

@@ -112,8 +112,9 @@ mod tests {
         TrainConfig::from_toml(&toml::to_string(&table).unwrap()).unwrap()
     }
 
-    const SHIPPED: [&str; 4] = [
+    const SHIPPED: [&str; 5] = [
         "demo.toml",
+        "street.toml",
         "pointpillars_kitti.toml",
         "pointpillars_nuscenes_8gb.toml",
         "centerpoint_nuscenes_8gb.toml",
@@ -312,9 +313,11 @@ mod tests {
                     heatmap[w + 1] = 1.0;
                     let code =
                         CenterCode { offset: [0.5; 2], z: 0.3, rot: [0.6, 0.8], ..CenterCode::default() };
-                    CenterLabels { heatmap, objects: vec![CenterObject { cell: [1, 1], code }] }
+                    CenterLabels { heatmap, objects: vec![CenterObject { class_idx: 0, cell: [1, 1], code }] }
                 });
-                Targets::Centers(CenterTargets::new(&[labels.collect()], head, [h, w], device))
+                let weights: Vec<_> =
+                    head.tasks.iter().map(|task| config.weights_of(&task.classes)).collect();
+                Targets::Centers(CenterTargets::new(&[labels.collect()], head, &weights, [h, w], device))
             }
         }
     }

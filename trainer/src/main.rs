@@ -17,7 +17,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make labelled LiDAR frames of simulated streets, in KITTI's layout
+    /// Make labelled LiDAR drives through simulated streets, in KITTI's or nuScenes' layout
     Simulate(simulate::SimulateArgs),
     /// Look at datasets
     #[command(subcommand)]

@@ -5,8 +5,10 @@
 mod bench;
 mod check;
 mod demo;
+mod nuscenes_devkit;
 mod onnx_checker;
 mod parts;
+mod python_env;
 mod run;
 mod setup;
 mod test;
@@ -27,7 +29,7 @@ struct Arguments {
 enum Chore {
     /// Fetch the pinned native parts into the cache; needs the network once.
     Setup(setup::Arguments),
-    /// Setup, formatting, lints, all tests and the ONNX checker; ends with one line of counts.
+    /// Setup, formatting, lints, all tests, the ONNX checker and the nuScenes devkit; ends with one line of counts.
     Test,
     /// Formatting and lints only.
     Check,

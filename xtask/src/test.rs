@@ -2,7 +2,7 @@
 
 use crate::parts::NATIVE_DIR_VARIABLE;
 use crate::run::{cargo, repository, run as run_command, text_of};
-use crate::{check, onnx_checker, setup};
+use crate::{check, nuscenes_devkit, onnx_checker, setup};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -44,7 +44,11 @@ pub(crate) fn run() -> Result<()> {
             failures.push(format!("{error:#}"));
         }
     }
-    for step in [cargo_test(&cache), onnx_checker::check_all(&repository().join("models"), &cache)] {
+    for step in [
+        cargo_test(&cache),
+        onnx_checker::check_all(&repository().join("models"), &cache),
+        nuscenes_devkit::check_simulated(&cache),
+    ] {
         match step {
             Ok(step) => counts += step,
             Err(error) => {

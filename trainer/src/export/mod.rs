@@ -16,7 +16,7 @@ use crate::config::TrainConfig;
 use crate::datasets;
 use crate::detector::Detector;
 use crate::device::training_device;
-use crate::simulate::simulate_frame;
+use crate::simulate::example_cloud;
 use crate::train::load_run;
 use anyhow::{Context, bail, ensure};
 use golden::golden_tensor;
@@ -37,9 +37,6 @@ const GOLDEN_SAMPLES: usize = 64;
 const GOLDEN_BOXES: usize = 50;
 /// Training samples that the input statistics are taken of.
 const STATISTICS_SAMPLES: usize = 100;
-/// Frame of the simulator that the golden cloud is cut from.
-const GOLDEN_FRAME: u64 = 7;
-
 /// Options of `pilotis-trainer export`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ExportArgs {
@@ -184,14 +181,14 @@ fn build_engine(package: &Package) -> anyhow::Result<Engine> {
 
 /// A simulated sweep in the model's layout, thinned out to [`GOLDEN_POINTS`].
 fn golden_cloud(manifest: &Manifest, seed: u64) -> anyhow::Result<Vec<u8>> {
-    let frame = simulate_frame(seed, GOLDEN_FRAME);
+    let cloud = example_cloud(seed)?;
     let in_range = |p: &&[f32; 4]| manifest.grid.contains(p[0], p[1], p[2]);
-    let n_in_range = frame.points.iter().filter(in_range).count();
+    let n_in_range = cloud.iter().filter(in_range).count();
     ensure!(n_in_range > 0, "no simulated point lies in the model's range");
     let layout = &manifest.points.layout;
     let scale = manifest.points.intensity_full_scale;
     let mut bytes = Vec::new();
-    let kept = frame.points.iter().filter(in_range).step_by(n_in_range.div_ceil(GOLDEN_POINTS));
+    let kept = cloud.iter().filter(in_range).step_by(n_in_range.div_ceil(GOLDEN_POINTS));
     for (i, [x, y, z, intensity]) in kept.enumerate() {
         // Lags of ten sweeps at 20 Hz, for layouts that have them.
         let time_lag = if layout.has(FieldName::TimeLag) { (i % 10) as f32 * 0.05 } else { 0.0 };

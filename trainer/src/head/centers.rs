@@ -44,9 +44,8 @@ pub(crate) fn branches(
         let mut outputs = vec![(task.classes.len(), HEATMAP_BIAS)];
         outputs.extend(code_widths(head).into_iter().map(|n| (n, 0.0)));
         for (n_out, bias) in outputs {
-            let hidden = backbone
-                .hidden_branches
-                .then(|| ConvNorm::init([n_shared; 2], 1, EPSILON, MOMENTUM, init));
+            let hidden =
+                backbone.hidden_branches.then(|| ConvNorm::init([n_shared; 2], 1, EPSILON, MOMENTUM, init));
             let out = init.conv([n_shared, n_out], 3, 1, Some(bias));
             branches.push(Branch { hidden, out });
         }
@@ -57,6 +56,8 @@ pub(crate) fn branches(
 /// A box that a cell of the map is trained towards.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CenterObject {
+    /// Class index within the task.
+    pub class_idx: usize,
     /// `[row, column]` of its cell.
     pub cell: [usize; 2],
     /// What the cell should say; what is not a number trains nothing.
@@ -92,17 +93,19 @@ struct TaskTargets {
 impl CenterTargets {
     /// Targets of `samples[sample][task]` for maps of `[H, W]`.
     ///
-    /// Each task's losses are divided by its number of centres in the batch, at least one.
+    /// Each task's losses are divided by its number of centres in the batch, at least one. `class_weights[task][class]`
+    /// is how much a class counts in them.
     pub fn new(
         samples: &[Vec<CenterLabels>],
         head: &CenterHead,
+        class_weights: &[Vec<f32>],
         [h, w]: [usize; 2],
         device: &Device,
     ) -> Self {
         let widths = code_widths(head);
-        let tasks = head.tasks.iter().enumerate().map(|(t, task)| {
+        let tasks = class_weights.iter().take(head.tasks.len()).enumerate().map(|(t, class_weights)| {
             let labels: Vec<&CenterLabels> = samples.iter().map(|tasks| &tasks[t]).collect();
-            TaskTargets::new(&labels, task.classes.len(), &widths, [h, w], device)
+            TaskTargets::new(&labels, class_weights, &widths, [h, w], device)
         });
         Self { tasks: tasks.collect(), n_tensors: widths.len() + 1 }
     }
@@ -130,23 +133,30 @@ impl CenterTargets {
 impl TaskTargets {
     fn new(
         labels: &[&CenterLabels],
-        n_classes: usize,
+        class_weights: &[f32],
         widths: &[usize],
         [h, w]: [usize; 2],
         device: &Device,
     ) -> Self {
+        let n_classes = class_weights.len();
         let heat: Vec<f32> = labels.iter().flat_map(|l| l.heatmap.iter().copied()).collect();
         debug_assert_eq!(heat.len(), labels.len() * n_classes * h * w, "heat maps of another shape");
         let is_center = |v: f32| v >= 1.0;
         let n_centers = heat.iter().filter(|v| is_center(**v)).count().max(1) as f32;
         let sign: Vec<f32> = heat.iter().map(|v| if is_center(*v) { 1.0 } else { -1.0 }).collect();
+        let class_of = |place: usize| class_weights[place / (h * w) % n_classes];
         let weight: Vec<f32> = heat
             .iter()
-            .map(|v| if is_center(*v) { 1.0 / n_centers } else { (1.0 - v).powi(4) / n_centers })
+            .enumerate()
+            .map(|(place, v)| {
+                let weight = if is_center(*v) { 1.0 } else { (1.0 - v).powi(4) };
+                class_of(place) * weight / n_centers
+            })
             .collect();
 
         let mut places = Vec::new();
         let mut rows: Vec<[f32; 10]> = Vec::new();
+        let mut counts: Vec<f32> = Vec::new();
         for (sample, labels) in labels.iter().enumerate() {
             for object in &labels.objects {
                 let place = (sample, 0, object.cell[0] * w + object.cell[1]);
@@ -154,6 +164,7 @@ impl TaskTargets {
                     continue;
                 }
                 places.push(place);
+                counts.push(class_weights.get(object.class_idx).copied().unwrap_or(1.0));
                 let c = &object.code;
                 let ([x, y], [l, wide, tall]) = (c.offset, c.log_size);
                 rows.push([x, y, c.z, l, wide, tall, c.rot[0], c.rot[1], c.velocity[0], c.velocity[1]]);
@@ -168,8 +179,10 @@ impl TaskTargets {
             let number = if first == 8 { VELOCITY_WEIGHT } else { 1.0 };
             first += width;
             let code: Vec<f32> = numbers.clone().map(|v| if v.is_finite() { *v } else { 0.0 }).collect();
-            let weight: Vec<f32> =
-                numbers.map(|v| if v.is_finite() { number * share } else { 0.0 }).collect();
+            let weight: Vec<f32> = numbers
+                .enumerate()
+                .map(|(k, v)| if v.is_finite() { number * share * counts[k / width] } else { 0.0 })
+                .collect();
             let tensor = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [n, *width]), device);
             (Places::new(&places, *width, *width, h * w, device), tensor(code), tensor(weight))
         });
@@ -201,7 +214,8 @@ mod tests {
         };
         let mut heat = vec![0.0; 2 * h * w];
         (heat[5], heat[4], heat[12 + 7], heat[12 + 6]) = (1.0, 0.6, 1.0, 0.3);
-        let object = |cell, z| CenterObject {
+        let object = |cell, z, class_idx| CenterObject {
+            class_idx,
             cell,
             code: CenterCode {
                 offset: [0.2, 0.7],
@@ -212,7 +226,7 @@ mod tests {
             },
         };
         // The last one shares a cell with the first.
-        let objects = vec![object([1, 1], -0.5), object([1, 3], 0.3), object([1, 1], 9.0)];
+        let objects = vec![object([1, 1], -0.5, 0), object([1, 3], 0.3, 1), object([1, 1], 9.0, 0)];
         let labels = vec![vec![CenterLabels { heatmap: heat.clone(), objects: objects.clone() }]];
         let widths = [2, 2, 1, 3, 2, 2];
         let raw: Vec<Vec<f32>> =
@@ -223,17 +237,19 @@ mod tests {
             .map(|(v, k)| Tensor::from_data(TensorData::new(v.clone(), [1, k, h, w]), &device))
             .collect();
         let config = LossConfig { box_weight: 0.25, ..LossConfig::default() };
-        let targets = CenterTargets::new(&labels, &head, [h, w], &device);
+        let targets = CenterTargets::new(&labels, &head, &[vec![1.0, 3.0]], [h, w], &device);
         let parts = targets.losses(&output, &config);
 
         let mut class = 0.0;
-        for (x, heat) in raw[0].iter().zip(&heat) {
+        for (place, (x, heat)) in raw[0].iter().zip(&heat).enumerate() {
             let p = 1.0 / (1.0 + (-x).exp());
-            class -= if *heat >= 1.0 {
-                (1.0 - p).powi(2) * p.ln()
-            } else {
-                (1.0 - heat).powi(4) * p.powi(2) * (1.0 - p).ln()
-            };
+            let counts = if place < h * w { 1.0 } else { 3.0 };
+            class -= counts
+                * if *heat >= 1.0 {
+                    (1.0 - p).powi(2) * p.ln()
+                } else {
+                    (1.0 - heat).powi(4) * p.powi(2) * (1.0 - p).ln()
+                };
         }
         let mut boxes = 0.0;
         for o in &objects[..2] {
@@ -243,7 +259,9 @@ mod tests {
                 [vec![], c.offset.to_vec(), vec![c.z], s.to_vec(), c.rot.to_vec(), c.velocity.to_vec()];
             for t in 1..6 {
                 for (k, v) in code[t].iter().enumerate() {
-                    boxes += (raw[t][k * h * w + cell] - v).abs() * if t == 5 { 0.2 } else { 1.0 } / 2.0;
+                    let counts = if o.class_idx == 0 { 1.0 } else { 3.0 };
+                    boxes +=
+                        counts * (raw[t][k * h * w + cell] - v).abs() * if t == 5 { 0.2 } else { 1.0 } / 2.0;
                 }
             }
         }

@@ -193,7 +193,7 @@ pub(crate) fn weight_gradient(shape: &ConvShape, input: &Packed, grad: &Packed) 
             rows.iter().flat_map(|row| total(row, c % BLOCK)).collect::<Vec<f32>>()
         };
         let n = (shape.n_out - first).min(BLOCK * GROUP);
-        (0..n).flat_map(|c| channel(c)).collect::<Vec<f32>>()
+        (0..n).flat_map(channel).collect::<Vec<f32>>()
     };
     let parts: Vec<Vec<f32>> = (0..shape.batch * n_groups).into_par_iter().map(part).collect();
     // One sample after the other.

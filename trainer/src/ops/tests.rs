@@ -153,9 +153,9 @@ fn every_instruction_set_gives_the_same_bits() {
         let kernel =
             Correlate { packed: &input, first: 0, row, taps, blocks: &blocks, out: &mut out, target };
         if is_fast {
-            lanes::run(kernel)
+            lanes::run(kernel);
         } else {
-            kernel.run()
+            kernel.run();
         }
         values
     };

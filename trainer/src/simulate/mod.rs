@@ -1,197 +1,215 @@
-//! Simulated sweeps: streets, vehicles, people and clutter seen by a 64-beam scanner, in KITTI's layout.
+//! Simulated drives: a car with a scanner on its way through streets in which others move, labelled, in KITTI's or
+//! nuScenes' layout.
 //!
-//! A frame is a pure function of a seed and an index. Beams are cast against convex shapes and a height field, so
-//! that occlusion, self-occlusion and the thinning of points with distance come out of the geometry; losses, range
-//! noise and intensity are modelled on KITTI's recordings.
-//!
-//! **Frame**: sensor frame, x forward, y left, z up, metres; the ground below the sensor is at -1.73 m. Yaw is
-//! counter-clockwise from +x, radians.
+//! A drive is a pure function of a seed, its number and its options. `world` is what does not move, `things` are
+//! what carries a label, `drive` is who moves how, `sensor` is what the scanner makes of it.
 //!
 //! **Determinism**: the output is the same for any number of threads and on every platform: random numbers come
-//! from a ChaCha stream per frame and transcendental functions from `libm`.
+//! from ChaCha streams of their own per drive and sweep, and transcendental functions from `libm`.
 
-mod camera;
 mod draw;
+mod drive;
 mod geometry;
-mod ground;
 mod kitti;
-mod layout;
-mod people;
-mod response;
-mod scene;
+mod nuscenes;
+mod parts;
+mod scenery;
 mod sensor;
-mod surroundings;
 #[cfg(test)]
 mod tests;
-mod vehicles;
+mod things;
+mod world;
 
-pub use camera::{Calibration, IMAGE_SIZE};
-pub use kitti::{label_line, write_frame};
+use anyhow::{Context, bail, ensure};
+pub use drive::Distortion;
+pub use sensor::Weather;
 
-use anyhow::{Context, bail};
-use draw::Draw;
-use glam::Vec3;
+use drive::{Drive, DriveOptions};
 use indicatif::{ProgressBar, ProgressStyle};
+use kitti::Cut;
 use rayon::prelude::*;
+use sensor::Sensor;
 use std::path::PathBuf;
 
-/// A labelled object of a simulated frame with at least one return.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimulatedObject {
-    /// KITTI's class name: Car, Van, Truck, Pedestrian or Cyclist.
-    pub class_name: &'static str,
-    /// Geometric centre of the box, sensor frame, metres.
-    pub center: [f32; 3],
-    /// Length, width, height, metres.
-    pub size_lwh: [f32; 3],
-    /// Heading, counter-clockwise from +x, radians in [-pi, pi).
-    pub yaw: f32,
-    /// Returns that came from this object.
-    pub n_points: u32,
-    /// KITTI's occlusion level: 0 free, 1 partly, 2 largely, 3 almost fully hidden.
-    pub occlusion: u8,
-    /// Share of the image box beyond the image's edges, 0..1; 0 where there is no image box.
-    pub truncation: f32,
-    /// Image box in camera 2 (left, top, right, bottom, pixels), where at least one return is in the image.
-    pub bbox: Option<[f32; 4]>,
+/// Layouts on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// KITTI's object benchmark: frames, labels in the camera's view, and labels all around beside them.
+    Kitti,
+    /// nuScenes: tables, key frames and sweeps, version `v1.0-sim`.
+    Nuscenes,
 }
 
-/// One turn of the scanner and what it saw.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SimulatedFrame {
-    /// x, y, z in the sensor frame, metres, and intensity 0..0.99; ring by ring from the highest beam, each ring
-    /// counter-clockwise from straight ahead.
-    pub points: Vec<[f32; 4]>,
-    /// Everything labelled with at least one return, out to 80 m.
-    pub objects: Vec<SimulatedObject>,
-}
-
-/// Yields frame `frame_idx` of the world of `seed`.
+/// The points of one simulated sweep of the 64-beam scanner: x, y, z in the sensor's frame, metres, and intensity
+/// 0..1; an example of a cloud for whoever has none.
 ///
-/// **Determinism**: a pure function of its arguments.
-pub fn simulate_frame(seed: u64, frame_idx: u64) -> SimulatedFrame {
-    // The layout and the sensor draw from streams of their own: a change of one leaves the other alone.
-    let scene = layout::build_scene(&mut Draw::new(seed, frame_idx * 2));
-    let sweep = sensor::scan(&scene, &mut Draw::new(seed, frame_idx * 2 + 1));
-    observe(&scene, &sweep)
-}
-
-/// The frame a sweep of a scene gives: points, and the actors that answered.
-fn observe(scene: &scene::Scene, sweep: &sensor::Sweep) -> SimulatedFrame {
-    let calibration = Calibration::new();
-    let mut n_points = vec![0u32; scene.actors.len()];
-    let mut in_image = vec![false; scene.actors.len()];
-    for a_return in &sweep.returns {
-        let Some(idx) = a_return.object else { continue };
-        let [x, y, z, _] = a_return.point;
-        if let (Some(n), Some(seen)) = (n_points.get_mut(idx), in_image.get_mut(idx)) {
-            *n += 1;
-            *seen = *seen || calibration.sees(Vec3::new(x, y, z));
-        }
-    }
-    let counts = n_points.iter().zip(&in_image).zip(sweep.n_met.iter().zip(&sweep.n_free));
-    let objects = scene
-        .actors
-        .iter()
-        .zip(counts)
-        .filter(|(_, ((n_points, _), _))| **n_points > 0)
-        .map(|(actor, ((n_points, in_image), (n_met, n_free)))| {
-            let image = calibration.image_box(actor.center, actor.size_lwh, actor.yaw).filter(|_| *in_image);
-            SimulatedObject {
-                class_name: actor.class_name,
-                center: actor.center.to_array(),
-                size_lwh: actor.size_lwh.to_array(),
-                yaw: wrap(actor.yaw),
-                n_points: *n_points,
-                occlusion: occlusion(*n_met as f32 / (*n_free).max(1) as f32),
-                truncation: image.map_or(0.0, |(_, truncation)| truncation),
-                bbox: image.map(|(bbox, _)| bbox),
-            }
-        })
-        .collect();
-    SimulatedFrame { points: sweep.returns.iter().map(|a_return| a_return.point).collect(), objects }
-}
-
-/// KITTI's occlusion level for the share of an object's beams that reach it.
-fn occlusion(visible: f32) -> u8 {
-    match visible {
-        v if v >= 0.75 => 0,
-        v if v >= 0.40 => 1,
-        v if v >= 0.10 => 2,
-        _ => 3,
-    }
-}
-
-/// An angle in [-pi, pi).
-fn wrap(angle: f32) -> f32 {
-    use std::f32::consts::{PI, TAU};
-    let turned = (angle + PI).rem_euclid(TAU) - PI;
-    if turned >= PI { -PI } else { turned }
+/// **Determinism**: a pure function of the seed.
+pub fn example_cloud(seed: u64) -> anyhow::Result<Vec<[f32; 4]>> {
+    let sensor = Sensor::load("hdl64e")?;
+    let options = DriveOptions {
+        duration_s: 2.0,
+        region: sensor.region(),
+        all_classes: true,
+        crowd: 1.0,
+        weather: Weather::Clear,
+        distortion: Distortion::Compensated,
+    };
+    let drive = Drive::build(seed, 0, &options);
+    Ok(kitti::points(&drive, &sensor, 1.0))
 }
 
 /// Options of `pilotis-trainer simulate`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct SimulateArgs {
+    /// Layout to write
+    #[arg(long, value_enum, default_value_t = Format::Kitti)]
+    pub format: Format,
     /// Folder to write; created where it is missing, refused where it holds anything
     #[arg(long)]
     pub out: PathBuf,
-    /// Number of frames
+    /// Number of drives
     #[arg(long)]
-    pub frames: u64,
-    /// Seed of the world: the same seed gives the same bytes
+    pub scenes: u64,
+    /// Seed of the worlds: the same seed gives the same bytes
     #[arg(long)]
     pub seed: u64,
-    /// Index of the first frame
+    /// Number of the first drive
     #[arg(long, default_value_t = 0)]
     pub start: u64,
+    /// Scanner: hdl64e, hdl32e, or a TOML file; by default that of the layout's recordings
+    #[arg(long)]
+    pub sensor: Option<String>,
+    /// Length of a drive, seconds
+    #[arg(long, default_value_t = 20.0)]
+    pub duration_s: f64,
+    /// Time between two frames of a drive in KITTI's layout, seconds
+    #[arg(long, default_value_t = 0.5)]
+    pub every_s: f64,
+    /// How many more people and cyclists than usual there are, as a factor: to learn rare things from fewer frames
+    #[arg(long, default_value_t = 1.0)]
+    pub crowd: f32,
+    /// What the air is like
+    #[arg(long, value_enum, default_value_t = Weather::Clear)]
+    pub weather: Weather,
+    /// Where points are said to be while the scanner moves
+    #[arg(long, value_enum, default_value_t = Distortion::Compensated)]
+    pub distortion: Distortion,
     /// Threads to use; 0 uses all cores. The output does not depend on it
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
-    /// Continue in a folder of the same seed: frames that are complete are kept
+    /// Continue in a folder of the same options: drives that are complete are kept
     #[arg(long, conflicts_with = "force")]
     pub resume: bool,
-    /// Write into a folder that is not empty, replacing frames of the same number
+    /// Write into a folder that is not empty, replacing what has the same name
     #[arg(long)]
     pub force: bool,
 }
 
-/// Writes simulated frames in KITTI's layout.
+impl SimulateArgs {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.scenes > 0, "--scenes 0: nothing to simulate");
+        ensure!(
+            (1.0..=120.0).contains(&self.duration_s),
+            "--duration-s {}: a drive lasts from 1 to 120 seconds",
+            self.duration_s
+        );
+        ensure!(
+            self.every_s >= 0.05 && self.every_s <= self.duration_s,
+            "--every-s {}: frames lie from 0.05 s up to a drive's length apart",
+            self.every_s
+        );
+        ensure!((0.0..=20.0).contains(&self.crowd), "--crowd {}: a factor from 0 to 20", self.crowd);
+        if self.start.checked_add(self.scenes).is_none_or(|end| end > 100_000) {
+            bail!("--start plus --scenes must not exceed 100000");
+        }
+        Ok(())
+    }
+
+    /// What decides about the content of a folder, as its README says it.
+    fn world(&self, sensor: &Sensor) -> String {
+        let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+        format!(
+            "- seed: {}\n- scanner: {}\n- seconds a drive: {}\n- crowd: {}\n- weather: {}\n- distortion: {}\n",
+            self.seed,
+            sensor.name(),
+            self.duration_s,
+            self.crowd,
+            word(&self.weather),
+            word(&self.distortion)
+        )
+    }
+}
+
+/// Writes simulated drives.
 ///
-/// **Errors**: no frames asked for, a folder that is not empty (without `--resume` or `--force`), a folder of
-/// another seed (with `--resume`), and whatever the file system answers.
+/// **Errors**: options that cannot be, a scanner that cannot be understood, a folder that is not empty (without
+/// `--resume` or `--force`), a folder of other options (with `--resume`), and whatever the file system answers.
 ///
 /// **Determinism**: the files are the same for any number of threads. Each is written beside its place and renamed,
 /// so that an interrupted run leaves no half-written file under a final name.
 pub fn run(args: &SimulateArgs) -> anyhow::Result<()> {
-    if args.frames == 0 {
-        bail!("--frames 0: nothing to simulate");
-    }
-    let end = args.start.checked_add(args.frames).filter(|end| *end <= 1_000_000);
-    let Some(end) = end else {
-        bail!("frame numbers have six digits: --start plus --frames must not exceed 1000000")
+    args.check()?;
+    let usual = match args.format {
+        Format::Kitti => "hdl64e",
+        Format::Nuscenes => "hdl32e",
     };
-    kitti::prepare_folder(&args.out, args.seed, args.resume, args.force)?;
-    let calibration = Calibration::new();
+    let sensor = Sensor::load(args.sensor.as_deref().unwrap_or(usual))?;
+    let options = DriveOptions {
+        duration_s: args.duration_s,
+        region: sensor.region(),
+        all_classes: args.format == Format::Nuscenes,
+        crowd: args.crowd,
+        weather: args.weather,
+        distortion: args.distortion,
+    };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build()
         .context("cannot start the worker threads")?;
-    let bar = ProgressBar::new(args.frames);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} frames, {per_sec}, {eta} left") {
+    let bar = ProgressBar::new(args.scenes);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} drives, {per_sec}, {eta} left") {
         bar.set_style(style);
     }
-    pool.install(|| {
-        (args.start..end).into_par_iter().try_for_each(|frame_idx| {
-            if !(args.resume && kitti::is_complete(&args.out, frame_idx)) {
-                let frame = simulate_frame(args.seed, frame_idx);
-                write_frame(&args.out, frame_idx, &frame, &calibration)?;
-            }
-            bar.inc(1);
-            anyhow::Ok(())
-        })
+    pool.install(|| match args.format {
+        Format::Kitti => write_kitti(args, &sensor, &options, &bar),
+        Format::Nuscenes => write_nuscenes(args, &sensor, &options, &bar),
     })?;
     bar.finish();
-    kitti::write_image_sets(&args.out)?;
-    tracing::info!(frames = args.frames, seed = args.seed, out = %args.out.display(), "simulated");
+    tracing::info!(drives = args.scenes, seed = args.seed, out = %args.out.display(), "simulated");
     Ok(())
+}
+
+fn write_kitti(
+    args: &SimulateArgs,
+    sensor: &Sensor,
+    options: &DriveOptions,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let cut = Cut::new(args.duration_s, args.every_s);
+    let world = format!("{}- seconds between frames: {}\n", args.world(sensor), args.every_s);
+    kitti::prepare_folder(&args.out, &world, args.resume, args.force)?;
+    (args.start..args.start + args.scenes).into_par_iter().try_for_each(|scene_idx| {
+        kitti::write_drive(&args.out, args.seed, scene_idx, options, sensor, cut, args.resume)?;
+        bar.inc(1);
+        anyhow::Ok(())
+    })?;
+    kitti::write_image_sets(&args.out, cut)
+}
+
+fn write_nuscenes(
+    args: &SimulateArgs,
+    sensor: &Sensor,
+    options: &DriveOptions,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
+    let request = nuscenes::Request {
+        out: &args.out,
+        seed: args.seed,
+        scenes: args.start..args.start + args.scenes,
+        sensor,
+        world: &args.world(sensor),
+        resume: args.resume,
+        force: args.force,
+    };
+    nuscenes::write(&request, |scene_idx| Drive::build(args.seed, scene_idx, options), bar)
 }

@@ -328,7 +328,8 @@ pub fn to_device(
                 Labels::Centers(labels) => Some(labels.clone()),
                 Labels::Anchors(_) => None,
             });
-            Targets::Centers(CenterTargets::new(&labels.collect::<Vec<_>>(), head, shape, device))
+            let weights: Vec<_> = head.tasks.iter().map(|task| config.weights_of(&task.classes)).collect();
+            Targets::Centers(CenterTargets::new(&labels.collect::<Vec<_>>(), head, &weights, shape, device))
         }
     };
     if batch.is_empty() {
@@ -363,8 +364,8 @@ fn detector_file(run: &Path) -> anyhow::Result<PathBuf> {
     let finished = [BEST_FILE, LAST_FILE].map(|name| run.join(name)).into_iter().find(|path| path.is_file());
     match finished {
         Some(path) => Ok(path),
-        None => Checkpoints::new(run).last_detector()?.with_context(|| {
-            format!("`{}` holds no detector: train there first", run.display())
-        }),
+        None => Checkpoints::new(run)
+            .last_detector()?
+            .with_context(|| format!("`{}` holds no detector: train there first", run.display())),
     }
 }

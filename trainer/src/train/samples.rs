@@ -122,8 +122,11 @@ impl Assigners {
                 let labels = assigners.iter().zip(selections).map(|(assigner, s)| {
                     let targets = assigner.assign(&s.objects);
                     let objects = targets.objects.into_iter();
-                    let object =
-                        |o: crate::boxes::centers::CenterTarget| CenterObject { cell: o.cell, code: o.code };
+                    let object = |o: crate::boxes::centers::CenterTarget| CenterObject {
+                        class_idx: o.class_idx,
+                        cell: o.cell,
+                        code: o.code,
+                    };
                     CenterLabels { heatmap: targets.heat_map, objects: objects.map(object).collect() }
                 });
                 Labels::Centers(labels.collect())

@@ -216,10 +216,11 @@ fn ground_height(points: &[Point]) -> Option<f32> {
     for p in points {
         let distance = libm::hypotf(p.x, p.y);
         let step = (-p.z / STEP_M).floor();
-        if (3.0..20.0).contains(&distance) && step >= 0.0 {
-            if let Some(n) = counts.get_mut(step as usize) {
-                *n += 1;
-            }
+        if (3.0..20.0).contains(&distance)
+            && step >= 0.0
+            && let Some(n) = counts.get_mut(step as usize)
+        {
+            *n += 1;
         }
     }
     let most = counts.iter().enumerate().max_by_key(|(step, n)| (**n, *step))?;

@@ -146,7 +146,7 @@ pub fn compare(args: &StatsArgs) -> anyhow::Result<Comparison> {
 fn choose_view(
     choice: ViewChoice,
     first: &mut Source,
-    mut second: Option<&mut Source>,
+    second: Option<&mut Source>,
     notes: &mut Vec<String>,
 ) -> anyhow::Result<View> {
     let all_whole = first.is_whole() && second.as_ref().is_none_or(|s| s.is_whole());
@@ -160,7 +160,7 @@ fn choose_view(
         }
         ViewChoice::Auto => return Ok(View::Whole),
         ViewChoice::Whole => {
-            for source in [Some(&mut *first), second.as_deref_mut()].into_iter().flatten() {
+            for source in [Some(first), second].into_iter().flatten() {
                 if !source.is_whole() {
                     notes.push(format!(
                         "{}: objects are labelled where the camera sees them, not all around.",

@@ -59,7 +59,7 @@ impl Sensor {
 
 /// The ring of every point, 0 the highest; `None` where order and elevations show none.
 pub fn infer(points: &[Point], sensor: Sensor) -> Option<Vec<u8>> {
-    let azimuths: Vec<f32> = points.iter().map(|p| azimuth_deg(p)).collect();
+    let azimuths: Vec<f32> = points.iter().map(azimuth_deg).collect();
     let starts = ring_starts(&azimuths);
     let n_found = starts.len();
     if n_found == 0 || n_found > sensor.n_rings() {

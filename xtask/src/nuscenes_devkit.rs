@@ -1,0 +1,86 @@
+//! The official nuScenes devkit: it loads what `pilotis-trainer simulate` writes, and agrees with its tables.
+//!
+//! It is a Python package, kept in a virtual environment of its own in the cache.
+
+use crate::python_env::{PythonTool, quietly, run_check};
+use crate::run::{cargo, text_of};
+use crate::test::Counts;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const DEVKIT: PythonTool = PythonTool {
+    title: "nuScenes devkit",
+    folder: "nuscenes-devkit",
+    requirements: include_str!("../nuscenes-devkit/requirements.txt"),
+    probe: "import os; os.environ['MPLBACKEND'] = 'Agg'; import nuscenes, scipy.spatial",
+    check: include_str!("../nuscenes-devkit/check.py"),
+};
+
+/// Two scenes: any two must hold all classes between them.
+const N_SCENES: &str = "2";
+/// The data set loads, and the seven checks of the script.
+const N_CHECKS: u64 = 8;
+
+/// A folder that goes away.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Simulates two short drives and gives them to the devkit.
+pub(crate) fn check_simulated(cache: &Path) -> Result<Counts> {
+    let mut check = match DEVKIT.command(cache) {
+        Ok(check) => check,
+        Err(why) => {
+            println!("skipped: no nuScenes devkit: {why:#}");
+            return Ok(Counts { skipped: 1, ..Counts::default() });
+        }
+    };
+    let scratch = Scratch(cache.join(format!(".simulated-{}", std::process::id())));
+    // Not in release: the tests have built it, optimised, already.
+    let mut simulate = cargo(["run", "-p", "pilotis-trainer", "--bin", "pilotis-trainer", "--"]);
+    simulate.args([
+        "simulate",
+        "--format",
+        "nuscenes",
+        "--scenes",
+        N_SCENES,
+        "--seed",
+        "5",
+        "--duration-s",
+        "6",
+    ]);
+    simulate.arg("--out").arg(&scratch.0);
+    eprintln!("$ {}", text_of(&simulate));
+    quietly(&mut simulate).context("no simulated drives for the nuScenes devkit")?;
+    let counts = run_check(check.arg(&scratch.0).arg(N_SCENES))?;
+    // Where the data set does not load, nothing else can be said of it.
+    if counts.failed == 0 && counts.passed != N_CHECKS {
+        bail!("the nuScenes devkit passed {} of {N_CHECKS} checks", counts.passed);
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python_env::packages;
+
+    #[test]
+    fn every_requirement_is_pinned() {
+        let lines = packages(DEVKIT.requirements);
+        assert!(lines.len() >= 15 && lines.iter().all(|l| l.contains("==")), "{lines:?}");
+        assert!(lines.contains(&"nuscenes-devkit==1.2.0"));
+    }
+
+    #[test]
+    fn the_script_has_as_many_checks_as_are_expected() {
+        let list = DEVKIT.check.split_once("for check in (").and_then(|(_, rest)| rest.split_once(')'));
+        let n_listed = list.map_or(0, |(names, _)| names.split(',').count() as u64);
+        assert_eq!(n_listed + 1, N_CHECKS);
+    }
+}
