@@ -8,6 +8,7 @@ use crate::test::Counts;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const DEVKIT: PythonTool = PythonTool {
     title: "nuScenes devkit",
@@ -41,8 +42,12 @@ pub(crate) fn check_simulated(cache: &Path) -> Result<Counts> {
         }
     };
     let scratch = Scratch(cache.join(format!(".simulated-{}", std::process::id())));
-    // Not in release: the tests have built it, optimised, already.
-    let mut simulate = cargo(["run", "-p", "pilotis-trainer", "--bin", "pilotis-trainer", "--"]);
+    // With the tests' features, so that nothing the tests have built is built again in another form.
+    quietly(&mut cargo(["build", "--workspace", "--tests", "--bin", "pilotis-trainer"]))
+        .context("no trainer to simulate with")?;
+    // It lies where this program lies.
+    let trainer = std::env::current_exe().context("where am I?")?.with_file_name("pilotis-trainer");
+    let mut simulate = Command::new(trainer);
     simulate.args([
         "simulate",
         "--format",
