@@ -9,6 +9,7 @@
 
 mod draw;
 mod drive;
+mod folder;
 mod geometry;
 mod kitti;
 mod nuscenes;

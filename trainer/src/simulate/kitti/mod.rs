@@ -6,8 +6,9 @@ mod frame;
 mod tests;
 
 use super::drive::{Drive, DriveOptions};
+use super::folder::{self, README_FILE, write_atomically};
 use super::sensor::Sensor;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use camera::Calibration;
 use frame::{SimulatedFrame, SimulatedObject, observe, wrap};
 use glam::Vec3;
@@ -76,25 +77,9 @@ pub(super) fn write_drive(
 
 /// Creates the folders and the README.
 pub(super) fn prepare_folder(out: &Path, world: &str, resume: bool, force: bool) -> Result<()> {
-    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let occupied =
-        fs::read_dir(out).with_context(|| format!("cannot list {}", out.display()))?.next().is_some();
-    if occupied && !resume && !force {
-        bail!("{} is not empty; --resume continues there, --force writes over it", out.display());
-    }
-    let readme = out.join("README.md");
-    if occupied && resume {
-        let text = fs::read_to_string(&readme)
-            .with_context(|| format!("{} cannot be resumed: it has no README.md", out.display()))?;
-        if !text.contains(world) {
-            bail!("{} was simulated with other options: it must hold\n{world}", out.display());
-        }
-    }
-    for folder in FOLDERS {
-        let folder = out.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    write_atomically(&readme, readme_text(world).as_bytes())
+    folder::prepare(out, world, resume, force)?;
+    folder::make_all(out, &FOLDERS)?;
+    write_atomically(&out.join(README_FILE), readme_text(world).as_bytes())
 }
 
 fn readme_text(world: &str) -> String {
@@ -112,14 +97,6 @@ fn readme_text(world: &str) -> String {
          LiDAR frame, metres, yaw in radians counter-clockwise from +x |\n\
          | `ImageSets` | `train.txt`, `val.txt` (the frames of each fifth drive), `all.txt` |\n"
     )
-}
-
-/// Writes a file beside its place and renames it.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    fs::write(&part, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    fs::rename(&part, path).with_context(|| format!("cannot finish {}", path.display()))
 }
 
 /// True where a frame was written to its end: the LiDAR labels are its last file.

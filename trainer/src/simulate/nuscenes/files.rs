@@ -1,5 +1,6 @@
 //! The files around the sweeps: rows kept by scene until all tables are put together, splits, the map's picture.
 
+use super::super::folder::{finish, make_all, part_of, write_atomically};
 use super::scene;
 use super::tables::{MapRow, Row, token};
 use super::vocabulary::{attribute_rows, category_rows, sensor_rows, visibility_rows};
@@ -40,11 +41,7 @@ const SCENE_TABLES: [&str; 8] = [
 
 /// Makes the folders.
 pub(super) fn make_folders(out: &Path) -> Result<()> {
-    for folder in [FRAGMENTS, LIDAR_SAMPLES, LIDAR_SWEEPS, MAPS] {
-        let folder = out.join(folder);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    }
-    Ok(())
+    make_all(out, &[FRAGMENTS, LIDAR_SAMPLES, LIDAR_SWEEPS, MAPS])
 }
 
 /// Takes away the tables, the rows of complete scenes included.
@@ -54,22 +51,6 @@ pub(super) fn remove_tables(out: &Path) -> Result<()> {
         fs::remove_dir_all(&folder).with_context(|| format!("cannot replace {}", folder.display()))?;
     }
     Ok(())
-}
-
-fn part_of(path: &Path) -> PathBuf {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    part.into()
-}
-
-fn finish(path: &Path) -> Result<()> {
-    fs::rename(part_of(path), path).with_context(|| format!("cannot finish {}", path.display()))
-}
-
-/// Writes a file beside its place and renames it.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    fs::write(part_of(path), bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    finish(path)
 }
 
 /// The rows of a scene: one a line, its table before it.

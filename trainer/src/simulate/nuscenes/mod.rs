@@ -19,13 +19,13 @@ mod tests;
 mod vocabulary;
 
 use super::drive::Drive;
+use super::folder::{self, README_FILE, write_atomically};
 use super::sensor::Sensor;
 use anyhow::{Context, Result, bail};
 use clock::Clock;
-use files::{is_complete, make_folders, remove_tables, write_atomically, write_tables};
+use files::{is_complete, make_folders, remove_tables, write_tables};
 use indicatif::ProgressBar;
 use scene::Scene;
-use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -86,26 +86,12 @@ pub(in crate::simulate) fn write(
 
 /// Makes the folders and the README, or refuses the folder.
 fn prepare_folder(request: &Request<'_>) -> Result<()> {
-    let Request { out, resume, force, .. } = *request;
-    fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
-    let occupied =
-        fs::read_dir(out).with_context(|| format!("cannot list {}", out.display()))?.next().is_some();
-    if occupied && !resume && !force {
-        bail!("{} is not empty; --resume continues there, --force writes over it", out.display());
-    }
-    let readme = out.join("README.md");
-    if occupied && resume {
-        let text = fs::read_to_string(&readme)
-            .with_context(|| format!("{} cannot be resumed: it has no README.md", out.display()))?;
-        if let Some(setting) =
-            request.world.lines().find(|setting| !text.lines().any(|line| line == *setting))
-        {
-            bail!("{} was simulated otherwise: its README.md lacks `{setting}`", out.display());
-        }
-    } else if force {
+    let Request { out, world, resume, force, .. } = *request;
+    folder::prepare(out, world, resume, force)?;
+    if force {
         remove_tables(out)?;
     }
-    write_atomically(&readme, readme_text(request.world).as_bytes())?;
+    write_atomically(&out.join(README_FILE), readme_text(world).as_bytes())?;
     make_folders(out)
 }
 

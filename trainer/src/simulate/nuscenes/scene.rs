@@ -1,7 +1,8 @@
 //! One scene: the files of its sweeps, and its rows of the tables.
 
+use super::super::folder::write_atomically;
 use super::clock::Clock;
-use super::files::{Fragment, LIDAR_SAMPLES, LIDAR_SWEEPS, write_atomically};
+use super::files::{Fragment, LIDAR_SAMPLES, LIDAR_SWEEPS};
 use super::inside::StoredBox;
 use super::tables::{
     CalibratedSensorRow, EgoPoseRow, InstanceRow, LogRow, SampleAnnotationRow, SampleDataRow, SampleRow,

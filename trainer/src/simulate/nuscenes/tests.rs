@@ -14,6 +14,7 @@ use crate::simulate::tests::options;
 use glam::{DQuat, DVec3, Vec3};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::sync::LazyLock;
 
 const SEED: u64 = 11;
