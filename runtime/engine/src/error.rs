@@ -24,6 +24,8 @@ pub enum BuildErrorKind {
     NativePartMissing,
     /// A native library answered with an error.
     Native,
+    /// No device, one that is too old or too small for what is asked, or one that failed.
+    Device,
 }
 
 /// Why an engine could not be built, or an input not be opened.

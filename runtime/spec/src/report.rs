@@ -163,6 +163,8 @@ pub enum FrameErrorCode {
     HeadFailed = 5,
     /// The recorded tensors do not fit the frame.
     ReplayMismatch = 6,
+    /// The device or its driver failed; `got` is the driver's error number.
+    DeviceFault = 7,
 }
 
 /// A frame that failed: where, why, and the two numbers that did not fit. Never allocates.
@@ -194,6 +196,9 @@ impl FrameErrorCode {
             }
             Self::HeadFailed => "the network engine failed: its own message is with the engine",
             Self::ReplayMismatch => "the recorded tensors are not of this model",
+            Self::DeviceFault => {
+                "the CUDA device failed, with the driver's error number: where every frame fails so, build the engine anew or restart the process"
+            }
         }
     }
 }
