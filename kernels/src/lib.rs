@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bev;
+pub mod boxes;
 pub mod frame;
 pub mod layout;
 pub mod pillars;
@@ -50,7 +51,11 @@ impl Module {
 }
 
 /// Headers that the sources include, by name.
-pub const HEADERS: &[(&str, &str)] = &[("common.cuh", include_str!("../cu/common.cuh"))];
+pub const HEADERS: &[(&str, &str)] = &[
+    ("common.cuh", include_str!("../cu/common.cuh")),
+    ("math.cuh", include_str!("../cu/math.cuh")),
+    ("overlap.cuh", include_str!("../cu/overlap.cuh")),
+];
 
 /// All modules, in the order of the stages.
 pub const MODULES: &[Module] = &[
@@ -94,6 +99,29 @@ pub const MODULES: &[Module] = &[
             entry::<bev::BevParams>("bev_encode_two", bev::ENCODE_BLOCK),
         ],
         asserts: || layout_asserts::<frame::FrameState>() + &layout_asserts::<bev::BevParams>(),
+    },
+    Module {
+        name: "boxes",
+        cuda: include_str!("../cu/boxes.cu"),
+        ptx: include_str!("../ptx/boxes.ptx"),
+        entries: &[
+            entry::<boxes::BoxesParams>("boxes_sweep", frame::BLOCK),
+            entry::<boxes::BoxesParams>("boxes_select", boxes::SELECT_BLOCK),
+            entry::<boxes::BoxesParams>("boxes_decode", frame::BLOCK),
+            entry::<boxes::BoxesParams>("boxes_overlap", boxes::OVERLAP_BLOCK),
+            entry::<boxes::BoxesParams>("boxes_reduce", boxes::REDUCE_BLOCK),
+            entry::<boxes::BoxesParams>("boxes_merge", frame::BLOCK),
+        ],
+        asserts: || {
+            layout_asserts::<frame::FrameState>()
+                + &layout_asserts::<boxes::BoxPlane>()
+                + &layout_asserts::<boxes::BoxScope>()
+                + &layout_asserts::<boxes::BoxGroup>()
+                + &layout_asserts::<boxes::BoxClass>()
+                + &layout_asserts::<boxes::BoxDetection>()
+                + &layout_asserts::<boxes::Rect>()
+                + &layout_asserts::<boxes::BoxesParams>()
+        },
     },
 ];
 

@@ -2,11 +2,13 @@
 //!
 //! Trainer and runtime both call these functions, so a box that was encoded for a loss is the
 //! box that a vehicle decodes. **Determinism**: `f32` operations in the order written, without
-//! fusing, and `libm` for `exp`, `ln`, `sin`, `cos`, `atan2`.
+//! fusing; `exp`, `sin`, `cos` and `atan2` of [`crate::math`], so that a GPU decodes the same bits;
+//! `ln`, which only encoding takes, of `libm`.
 
 use crate::boxes::Box3d;
 use crate::grid::Grid;
 use crate::head::{AnchorClass, AnchorHead, YawCode};
+use crate::math;
 use std::f32::consts::PI;
 
 /// The longest box code: seven values, sine-cosine heading, velocity.
@@ -15,7 +17,7 @@ pub const MAX_CODE: usize = 10;
 /// The sigmoid of a logit, in 0..=1.
 #[inline]
 pub fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + libm::expf(-logit))
+    1.0 / (1.0 + math::exp(-logit))
 }
 
 /// The least logit whose [`sigmoid`] passes a threshold (`>=`, or `>` if `strict`), so that
@@ -25,8 +27,8 @@ pub fn logit_threshold(score: f32, strict: bool) -> f32 {
         let s = sigmoid(logit);
         if strict { s > score } else { s >= score }
     };
-    // sigmoid is monotonic in its computed values as well up to a few ulp around the crossing;
-    // bisection over the ordered bit patterns finds it, and the walk back takes the first one.
+    // The sigmoid never decreases, in its computed values as well: bisection over the ordered bit
+    // patterns finds the first that passes.
     let (mut low, mut high) = (to_ordered(-110.0), to_ordered(110.0));
     while high - low > 1 {
         let mid = low + (high - low) / 2;
@@ -62,6 +64,13 @@ pub fn normalize_yaw(yaw: f32) -> f32 {
 }
 
 impl AnchorHead {
+    /// Metres from an anchor to the next along x and y, on a map of `[H, W]`.
+    #[inline]
+    pub fn anchor_step_m(grid: &Grid, map: [usize; 2]) -> [f32; 2] {
+        let (min, max) = (grid.min(), grid.max());
+        [(max[0] - min[0]) / (map[1] - 1) as f32, (max[1] - min[1]) / (map[0] - 1) as f32]
+    }
+
     /// The anchor of `class` and rotation `rotation_idx` at a map location.
     ///
     /// The first anchor stands **at** the range's lower edge, the last at its upper edge.
@@ -75,13 +84,11 @@ impl AnchorHead {
         row: usize,
         col: usize,
     ) -> Box3d {
-        let (min, max) = (grid.min(), grid.max());
-        let step_x = (max[0] - min[0]) / (map[1] - 1) as f32;
-        let step_y = (max[1] - min[1]) / (map[0] - 1) as f32;
+        let (min, step) = (grid.min(), Self::anchor_step_m(grid, map));
         Box3d {
             center: [
-                col as f32 * step_x + min[0],
-                row as f32 * step_y + min[1],
+                col as f32 * step[0] + min[0],
+                row as f32 * step[1] + min[1],
                 class.bottom_m + class.size_m[2] / 2.0,
             ],
             size: class.size_m,
@@ -106,8 +113,9 @@ impl AnchorHead {
         match self.yaw_code {
             YawCode::DirectionBins => code[6] = bbox.yaw - anchor.yaw,
             YawCode::SinCos => {
-                code[6] = libm::cosf(bbox.yaw) - libm::cosf(anchor.yaw);
-                code[7] = libm::sinf(bbox.yaw) - libm::sinf(anchor.yaw);
+                let ((sin, cos), (anchor_sin, anchor_cos)) = (math::sin_cos(bbox.yaw), math::sin_cos(anchor.yaw));
+                code[6] = cos - anchor_cos;
+                code[7] = sin - anchor_sin;
                 next = 8;
             }
         }
@@ -132,9 +140,9 @@ impl AnchorHead {
             code[2] * anchor.size[2] + anchor.center[2],
         ];
         let size = [
-            libm::expf(code[3]) * anchor.size[0],
-            libm::expf(code[4]) * anchor.size[1],
-            libm::expf(code[5]) * anchor.size[2],
+            math::exp(code[3]) * anchor.size[0],
+            math::exp(code[4]) * anchor.size[1],
+            math::exp(code[5]) * anchor.size[2],
         ];
         let (yaw, next) = match self.yaw_code {
             YawCode::DirectionBins => {
@@ -143,9 +151,10 @@ impl AnchorHead {
                 (within + self.direction_offset_rad + PI * direction as f32, 7)
             }
             YawCode::SinCos => {
-                let cos = code[6] + libm::cosf(anchor.yaw);
-                let sin = code[7] + libm::sinf(anchor.yaw);
-                (libm::atan2f(sin, cos), 8)
+                let (anchor_sin, anchor_cos) = math::sin_cos(anchor.yaw);
+                let cos = code[6] + anchor_cos;
+                let sin = code[7] + anchor_sin;
+                (math::atan2(sin, cos), 8)
             }
         };
         let velocity = if self.velocity { [code[next], code[next + 1]] } else { [0.0; 2] };
@@ -160,7 +169,8 @@ impl AnchorHead {
     }
 }
 
-fn diagonal(anchor: &Box3d) -> f32 {
+/// The diagonal of an anchor seen from above, in metres: what offsets are relative to.
+pub fn diagonal(anchor: &Box3d) -> f32 {
     libm::sqrtf(anchor.size[0] * anchor.size[0] + anchor.size[1] * anchor.size[1])
 }
 
@@ -180,6 +190,12 @@ pub struct CenterCode {
 }
 
 impl CenterCode {
+    /// Size of a cell of the map in metres along x and y.
+    #[inline]
+    pub fn map_cell_m(grid: &Grid, stride: usize) -> [f32; 2] {
+        grid.cell().map(|cell| stride as f32 * cell)
+    }
+
     /// The map cell `[row, col]` of a box, and its code there; `None` if the centre is off the map.
     pub fn encode(
         grid: &Grid,
@@ -187,8 +203,7 @@ impl CenterCode {
         bbox: &Box3d,
         velocity: [f32; 2],
     ) -> Option<([usize; 2], Self)> {
-        let (min, cell) = (grid.min(), grid.cell());
-        let step = [stride as f32 * cell[0], stride as f32 * cell[1]];
+        let (min, step) = (grid.min(), Self::map_cell_m(grid, stride));
         let x = (bbox.center[0] - min[0]) / step[0];
         let y = (bbox.center[1] - min[1]) / step[1];
         let (n_cols, n_rows) = (grid.nx() / stride, grid.ny() / stride);
@@ -197,11 +212,12 @@ impl CenterCode {
             return None;
         }
         let (col, row) = (x as usize, y as usize);
+        let (sin, cos) = math::sin_cos(bbox.yaw);
         let code = Self {
             offset: [x - col as f32, y - row as f32],
             z: bbox.center[2],
             log_size: bbox.size.map(libm::logf),
-            rot: [libm::cosf(bbox.yaw), libm::sinf(bbox.yaw)],
+            rot: [cos, sin],
             velocity,
         };
         Some(([row, col], code))
@@ -210,16 +226,15 @@ impl CenterCode {
     /// The box of a code at a map cell `[row, col]`.
     #[inline]
     pub fn decode(&self, grid: &Grid, stride: usize, [row, col]: [usize; 2]) -> Box3d {
-        let (min, cell) = (grid.min(), grid.cell());
-        let step = [stride as f32 * cell[0], stride as f32 * cell[1]];
+        let (min, step) = (grid.min(), Self::map_cell_m(grid, stride));
         Box3d {
             center: [
                 (col as f32 + self.offset[0]) * step[0] + min[0],
                 (row as f32 + self.offset[1]) * step[1] + min[1],
                 self.z,
             ],
-            size: self.log_size.map(libm::expf),
-            yaw: libm::atan2f(self.rot[1], self.rot[0]),
+            size: self.log_size.map(math::exp),
+            yaw: math::atan2(self.rot[1], self.rot[0]),
         }
     }
 }

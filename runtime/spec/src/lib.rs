@@ -5,7 +5,7 @@
 //! report`, in that order, between the [`grid`] they all stand on and the [`manifest`] that
 //! writes them down. Nothing here reads a file, starts a thread or knows a device, so every
 //! definition can be evaluated anywhere and must give the same bits everywhere: arithmetic is
-//! IEEE `f32` in a stated order, and transcendental functions come from `libm`, not from the
+//! IEEE `f32` in a stated order, and transcendental functions come from [`math`], not from the
 //! platform.
 
 #![forbid(unsafe_code)]
@@ -18,6 +18,7 @@ pub mod golden;
 pub mod grid;
 pub mod head;
 pub mod manifest;
+pub mod math;
 pub mod pillars;
 pub mod points;
 pub mod report;

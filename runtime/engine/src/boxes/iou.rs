@@ -1,6 +1,7 @@
 //! Overlap of boxes: rotated, exact, in `f64`, without a polygon in memory.
 
 use pilotis_spec::Box3d;
+use pilotis_spec::math::sin_cos_f64;
 
 /// Overlaps thinner than this share of the two boxes' extents along an axis count as touching:
 /// far above the rounding of `f64`, far below what `f32` boxes can tell apart.
@@ -25,7 +26,7 @@ impl Rect {
     /// A size that is negative or NaN counts as zero; a footprint with a centre or heading that
     /// is not finite overlaps nothing.
     pub fn new(bbox: &Box3d) -> Self {
-        let (sin, cos) = libm::sincos(f64::from(bbox.yaw));
+        let (sin, cos) = sin_cos_f64(f64::from(bbox.yaw));
         let center = [f64::from(bbox.center[0]), f64::from(bbox.center[1])];
         // `max` gives the other operand for NaN.
         let half = [bbox.size[0], bbox.size[1]].map(|v| f64::from(v).max(0.0) / 2.0);
@@ -195,7 +196,7 @@ fn under_edge(half: [f64; 2], from: [f64; 2], to: [f64; 2]) -> f64 {
 ///
 /// **Units and frame**: that of the boxes; heights play no part. Empty boxes and boxes that are
 /// not finite overlap nothing; touching boxes have exactly 0.
-/// **Determinism**: `f64` and `libm`: the same bits everywhere. Exact up to about `1e-15` times
+/// **Determinism**: `f64` and [`pilotis_spec::math`]: the same bits everywhere. Exact up to about `1e-15` times
 /// the longer box's ratio of length to width; swapping the boxes changes no more than that.
 pub fn iou_bev(a: &Box3d, b: &Box3d) -> f64 {
     Rect::new(a).iou(&Rect::new(b))
