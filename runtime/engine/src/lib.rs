@@ -4,6 +4,9 @@
 //! report`, between [`builder`], the cold path that allocates everything, and [`engine`], the hot
 //! path that allocates nothing. [`device`] holds what is unsafe.
 
+#[cfg(test)]
+extern crate self as pilotis_runtime; // test cases that other suites share name this crate so
+
 pub mod bev;
 pub mod boxes;
 pub mod builder;

@@ -4,9 +4,8 @@ use super::anchors::AnchorDecoder;
 use super::candidates::{Rank, TopCandidates, sweep};
 use super::centers::CenterDecoder;
 use super::nms::Nms;
-use super::{Decoded, RawTensors, Scope, ScorePlane, scopes};
-use crate::error::{BuildError, BuildErrorKind};
-use pilotis_spec::boxes::MAX_CANDIDATES;
+use super::{Decoded, RawTensors, Scope, ScorePlane, checked_map, scopes};
+use crate::error::BuildError;
 use pilotis_spec::codec::{logit_threshold, normalize_yaw, sigmoid};
 use pilotis_spec::{
     Box3d, Detection, FrameError, FrameErrorCode, FrameFlags, FrameReport, HeadLayout, Manifest, ScoreRule,
@@ -57,24 +56,8 @@ impl BoxesStage {
     ///
     /// **Errors**: a head or caps that no validated manifest has.
     pub fn build(manifest: &Manifest) -> Result<Self, BuildError> {
-        let refuse = |message: String| BuildError::new(BuildErrorKind::Package, message).at(Stage::Boxes);
         let (spec, grid) = (&manifest.boxes, &manifest.grid);
-        let [h, w] = manifest.head.map_shape(grid);
-        if h < 2 || w < 2 {
-            return Err(refuse(format!("a map of {w} x {h} has no spacing of anchors")));
-        }
-        let score_ok = spec.score_threshold > 0.0 && spec.score_threshold < 1.0;
-        if !score_ok || !(0.0..=1.0).contains(&spec.nms_iou) {
-            return Err(refuse(format!("score {} or IoU {} is not one", spec.score_threshold, spec.nms_iou)));
-        }
-        if !(1..=MAX_CANDIDATES).contains(&spec.max_candidates)
-            || !(1..=spec.max_candidates).contains(&spec.max_boxes)
-        {
-            return Err(refuse(format!(
-                "{} candidates and {} boxes a scope; 1 <= boxes <= candidates <= {MAX_CANDIDATES} fit",
-                spec.max_candidates, spec.max_boxes
-            )));
-        }
+        let [h, w] = checked_map(manifest)?;
         let decoder = match &manifest.head {
             HeadLayout::Anchors(head) => Decoder::Anchors(AnchorDecoder::build(manifest, head)?),
             HeadLayout::Centers(head) => Decoder::Centers(CenterDecoder::build(manifest, head)?),

@@ -1,6 +1,7 @@
 #![allow(clippy::approx_constant, reason = "the published models write 0.78539")]
 
 use super::*;
+use pilotis_spec::boxes::MAX_CANDIDATES;
 use pilotis_spec::{NmsScope, YawCode};
 
 const KITTI: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/tests/kitti_manifest.toml"));

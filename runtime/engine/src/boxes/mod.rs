@@ -1,7 +1,8 @@
 //! Boxes: raw tensors in, the boxes of a frame out.
 //!
 //! `sweep` the score planes of a scope ([`candidates`]) -> decode the best ([`anchors`],
-//! [`centers`]) -> suppress overlaps ([`nms`], by [`iou`]) -> merge the scopes ([`cpu`]).
+//! [`centers`]) -> suppress overlaps ([`nms`], by [`iou`]) -> merge the scopes ([`cpu`]). [`plan`] is
+//! what the same needs on a GPU.
 
 pub mod anchors;
 pub mod candidates;
@@ -9,12 +10,15 @@ pub mod centers;
 pub mod cpu;
 pub mod iou;
 pub mod nms;
+pub mod plan;
 
 pub use cpu::BoxesStage;
 pub use iou::{iou_3d, iou_bev};
 pub use nms::{Nms, NmsCounts};
+pub use plan::BoxesPlan;
 
 use crate::error::{BuildError, BuildErrorKind};
+use pilotis_spec::boxes::MAX_CANDIDATES;
 use pilotis_spec::{Box3d, HeadLayout, Manifest, NmsScope, Stage};
 
 /// The outputs of a network, by their index in [`HeadLayout::tensors`].
@@ -63,6 +67,31 @@ pub struct Scope {
     pub planes: Vec<ScorePlane>,
     /// Its class within the group, where it has only one.
     pub class_in_group: Option<usize>,
+}
+
+/// The map `[H, W]` of a manifest whose head and caps fit the stage.
+///
+/// **Errors**: a map, thresholds or caps that no validated manifest has.
+fn checked_map(manifest: &Manifest) -> Result<[usize; 2], BuildError> {
+    let refuse = |message: String| BuildError::new(BuildErrorKind::Package, message).at(Stage::Boxes);
+    let spec = &manifest.boxes;
+    let [h, w] = manifest.head.map_shape(&manifest.grid);
+    if h < 2 || w < 2 {
+        return Err(refuse(format!("a map of {w} x {h} has no spacing of anchors")));
+    }
+    let score_ok = spec.score_threshold > 0.0 && spec.score_threshold < 1.0;
+    if !score_ok || !(0.0..=1.0).contains(&spec.nms_iou) {
+        return Err(refuse(format!("score {} or IoU {} is not one", spec.score_threshold, spec.nms_iou)));
+    }
+    if !(1..=MAX_CANDIDATES).contains(&spec.max_candidates)
+        || !(1..=spec.max_candidates).contains(&spec.max_boxes)
+    {
+        return Err(refuse(format!(
+            "{} candidates and {} boxes a scope; 1 <= boxes <= candidates <= {MAX_CANDIDATES} fit",
+            spec.max_candidates, spec.max_boxes
+        )));
+    }
+    Ok([h, w])
 }
 
 /// Every scope of a manifest, in the order of groups (tasks), then classes.
