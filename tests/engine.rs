@@ -123,8 +123,13 @@ fn another_intensity_scale_is_refused_and_the_engine_goes_on() {
     let mut engine = engine(&package, 1);
     let file = open_kitti(&shipped_sweeps()[0]).unwrap();
     let boxes = engine.infer(&file.view()).unwrap().detections.to_vec();
-    let scaled: Vec<Point> =
-        engine.last_points().iter().map(|p| Point { intensity: p.intensity * 255.0, ..*p }).collect();
+    let scaled: Vec<Point> = engine
+        .last_frame()
+        .unwrap()
+        .points
+        .iter()
+        .map(|p| Point { intensity: p.intensity * 255.0, ..*p })
+        .collect();
     let error = engine.infer(&CloudView::from_points(&scaled)).unwrap_err();
     assert_eq!((error.stage, error.code), (Stage::Points, FrameErrorCode::IntensityMismatch));
     assert_eq!(engine.infer(&file.view()).unwrap().detections, boxes);

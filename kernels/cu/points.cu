@@ -117,7 +117,8 @@ __device__ __forceinline__ Verdict take(const PointsParams& p, u32 idx, Point& p
         x = moved_x;
         y = moved_y;
     }
-    if (p.needs_time_lag) point.time_lag = point.time_lag + part.time_lag_s;
+    // Adding zero would lose the sign of a zero.
+    if (p.needs_time_lag && part.time_lag_s != 0.0f) point.time_lag += part.time_lag_s;
     point.x = x;
     point.y = y;
     point.z = z;

@@ -59,3 +59,12 @@ device_struct! {
         pub head_not_finite: u32,
     }
 }
+
+/// The float of an integer that sorts like it; 0 for the one that stands for no value.
+pub fn from_ordered(ordered: u32) -> f32 {
+    match ordered {
+        0 => 0.0,
+        _ if ordered >> 31 == 1 => f32::from_bits(ordered & 0x7fff_ffff),
+        _ => f32::from_bits(!ordered),
+    }
+}

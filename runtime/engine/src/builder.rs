@@ -1,8 +1,11 @@
 //! Builder: the cold path. Everything that allocates, loads, checks and warms up.
 
-use crate::bev::{BevStage, LayerWeights};
+use crate::bev::{BevStage, CanvasFormat, LayerWeights};
 use crate::boxes::BoxesStage;
-use crate::engine::Engine;
+use crate::device::{DeviceChoice, Resolved};
+use crate::engine::cpu::CpuStages;
+use crate::engine::cuda::CudaStages;
+use crate::engine::{Engine, Stages};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::head::{Head, onnxruntime::OnnxRuntimeHead, replay::ReplayHead};
 use crate::package::Package;
@@ -30,6 +33,8 @@ pub struct EngineBuilder {
     precision: String,
     on_mismatch: OnMismatch,
     head: HeadChoice,
+    device: DeviceChoice,
+    canvas: CanvasFormat,
 }
 
 impl Default for EngineBuilder {
@@ -39,14 +44,32 @@ impl Default for EngineBuilder {
 }
 
 impl EngineBuilder {
-    /// ONNX Runtime in `fp32` on one thread; clouds unlike the training data are refused.
+    /// ONNX Runtime in `fp32` on one thread, our stages on the CPU; clouds unlike the training data
+    /// are refused.
     pub fn new() -> Self {
         Self {
             n_threads: 1,
             precision: "fp32".to_owned(),
             on_mismatch: OnMismatch::Refuse,
             head: HeadChoice::OnnxRuntime,
+            device: DeviceChoice::Cpu,
+            canvas: CanvasFormat::default(),
         }
+    }
+
+    /// What runs our stages. The network stays where [`EngineBuilder::head`] says.
+    #[must_use]
+    pub fn device(mut self, device: DeviceChoice) -> Self {
+        self.device = device;
+        self
+    }
+
+    /// How the canvas lies in the memory of a card. A network on the host reads planes of `f32`, the
+    /// default, and so do the stages on the CPU, which take no other.
+    #[must_use]
+    pub fn canvas(mut self, format: CanvasFormat) -> Self {
+        self.canvas = format;
+        self
     }
 
     /// Threads of the network, at least 1. Results do not depend on it.
@@ -92,16 +115,23 @@ impl EngineBuilder {
         };
         let layers = package.encoder().layers.iter();
         let layers: Vec<LayerWeights> = layers.map(LayerWeights::from).collect();
-        let mut engine = Engine {
-            on_mismatch: self.on_mismatch,
-            points: PointsStage::build(manifest.points.max_points as usize),
-            pillars: PillarsStage::build(&manifest.pillars, &manifest.grid, manifest.points.max_points),
-            bev: BevStage::build(&manifest.bev, &manifest.pillars, &layers)?,
-            boxes: BoxesStage::build(&manifest)?,
-            head,
-            manifest,
-            n_frames: 0,
+        let stages = match self.device.resolve()? {
+            Resolved::Cuda(device) => {
+                let stages = CudaStages::build(&device, &manifest, &layers, self.canvas, head.as_ref())?;
+                Stages::Cuda(Box::new(stages))
+            }
+            Resolved::Cpu { .. } if self.canvas != CanvasFormat::default() => {
+                let text = format!("the CPU draws planes of f32, and {:?} was asked for", self.canvas);
+                return Err(BuildError::new(BuildErrorKind::Mismatch, text).at(Stage::Bev));
+            }
+            Resolved::Cpu { .. } => Stages::Cpu(Box::new(CpuStages {
+                points: PointsStage::build(manifest.points.max_points as usize),
+                pillars: PillarsStage::build(&manifest.pillars, &manifest.grid, manifest.points.max_points),
+                bev: BevStage::build(&manifest.bev, &manifest.pillars, &layers)?,
+                boxes: BoxesStage::build(&manifest)?,
+            })),
         };
+        let mut engine = Engine { on_mismatch: self.on_mismatch, stages, head, manifest, n_frames: 0 };
         warm_up(&mut engine)?;
         Ok(engine)
     }

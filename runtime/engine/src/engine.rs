@@ -1,11 +1,18 @@
-//! Engine: the hot path, six stages on one screen. Everything it needs was allocated by
-//! [`crate::builder`].
+//! Engine: the hot path. What it needs was allocated by [`crate::builder`].
+//!
+//! One file a processor: [`cpu`] is the six stages on one screen, [`cuda`] the same on a card.
 
-use crate::bev::BevStage;
-use crate::boxes::{BoxesStage, RawTensors};
+pub(crate) mod buffers;
+pub(crate) mod cpu;
+pub(crate) mod cuda;
+mod mirror;
+
+use crate::boxes::RawTensors;
 use crate::head::Head;
-use crate::pillars::{Pillars, PillarsStage};
-use crate::points::{CloudView, Comparison, OnMismatch, PointsStage};
+use crate::pillars::Pillars;
+use crate::points::{CloudView, OnMismatch};
+use cpu::CpuStages;
+use cuda::CudaStages;
 use pilotis_spec::{Detection, FrameError, FrameReport, Manifest, Point};
 use std::time::Instant;
 
@@ -13,16 +20,19 @@ use std::time::Instant;
 ///
 /// **Allocation**: none of ours in [`Engine::infer`], on any input; the network engine's own are
 /// stated in the documentation. **Determinism**: the same cloud gives the same boxes, whatever
-/// came before and for any number of threads.
+/// came before and for any number of threads, on the CPU and on a card.
 pub struct Engine {
     pub(crate) manifest: Manifest,
     pub(crate) on_mismatch: OnMismatch,
-    pub(crate) points: PointsStage,
-    pub(crate) pillars: PillarsStage,
-    pub(crate) bev: BevStage,
+    pub(crate) stages: Stages,
     pub(crate) head: Box<dyn Head>,
-    pub(crate) boxes: BoxesStage,
     pub(crate) n_frames: u64,
+}
+
+/// Our stages, by the processor that runs them.
+pub(crate) enum Stages {
+    Cpu(Box<CpuStages>),
+    Cuda(Box<CudaStages>),
 }
 
 /// What an engine says of one cloud.
@@ -34,39 +44,42 @@ pub struct Frame<'a> {
     pub report: FrameReport,
 }
 
+/// What the stages made of the last cloud on the way to its boxes.
+#[derive(Clone, Copy, Debug)]
+pub struct LastFrame<'a> {
+    /// Points that were finite and in range.
+    pub points: &'a [Point],
+    /// Pillars.
+    pub pillars: Pillars<'a>,
+    /// Cells in ascending order.
+    pub cells: &'a [u32],
+    /// Their canvas channels, cell by cell.
+    pub channels: &'a [f32],
+}
+
+/// What a frame needs to know of its engine.
+pub(crate) struct Context<'a> {
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) on_mismatch: OnMismatch,
+}
+
 impl Engine {
     /// Detects the objects of one cloud.
     ///
     /// **At capacity**: caps drop and count, the frame succeeds; see [`FrameReport`].
     /// **Errors**: a cloud that lacks intensity, that vanished while it was read, or whose
-    /// intensity is of another scale than the model's; a network engine that failed. The engine
-    /// stays usable after each of them.
+    /// intensity is of another scale than the model's; a network engine or a device that failed.
+    /// The engine stays usable after each of them, unless the device was lost: then every frame
+    /// fails with [`pilotis_spec::FrameErrorCode::DeviceFault`].
     pub fn infer(&mut self, cloud: &CloudView<'_>) -> Result<Frame<'_>, FrameError> {
-        let grid = &self.manifest.grid;
+        let context = Context { manifest: &self.manifest, on_mismatch: self.on_mismatch };
         let mut report = FrameReport { frame_idx: self.n_frames, ..FrameReport::default() };
         self.n_frames += 1;
-        let mut clock = Clock::start();
-
-        let needs_time_lag = self.manifest.bev.recipe.needs_time_lag();
-        self.points.run(cloud, grid, needs_time_lag, &mut report)?;
-        Comparison::of(&self.manifest.input_statistics, self.points.summary())
-            .apply(self.on_mismatch, &mut report)?;
-        report.times.points_ns = clock.lap();
-
-        let points = self.points.points();
-        let pillars = self.pillars.run(points, grid, &mut report);
-        report.times.pillars_ns = clock.lap();
-
-        self.bev.run(points, &pillars, grid, self.head.canvas());
-        report.times.bev_ns = clock.lap();
-
-        self.head.run()?;
-        report.times.head_ns = clock.lap();
-
-        let detections = self.boxes.run(&HeadTensors(&*self.head), &mut report)?;
-        report.times.boxes_ns = clock.lap();
-
-        report.times.frame_ns = clock.total();
+        let head = self.head.as_mut();
+        let detections = match &mut self.stages {
+            Stages::Cpu(stages) => stages.run(cloud, &context, head, &mut report),
+            Stages::Cuda(stages) => stages.run(cloud, &context, head, &mut report),
+        }?;
         Ok(Frame { detections, report })
     }
 
@@ -85,24 +98,23 @@ impl Engine {
         self.head.last_error()
     }
 
-    /// The instruction set of the encoder.
-    pub fn encoder_isa(&self) -> &'static str {
-        self.bev.isa().name()
+    /// What runs our stages: the instruction set of the encoder, or the card's name.
+    pub fn describe_stages(&self) -> String {
+        match &self.stages {
+            Stages::Cpu(stages) => format!("CPU, {}", stages.bev.isa().name()),
+            Stages::Cuda(stages) => stages.describe(),
+        }
     }
 
-    /// Points of the last frame that were finite and in range.
-    pub fn last_points(&self) -> &[Point] {
-        self.points.points()
-    }
-
-    /// Pillars of the last frame.
-    pub fn last_pillars(&self) -> Pillars<'_> {
-        self.pillars.last()
-    }
-
-    /// Cells of the last frame in ascending order, and their canvas channels.
-    pub fn last_canvas(&self) -> (&[u32], &[f32]) {
-        self.bev.encoded()
+    /// What the stages made of the last cloud.
+    ///
+    /// **Allocation and synchronisation**: none on the CPU; on a card everything is copied back
+    /// into memory that is allocated here. **Errors**: those of the device.
+    pub fn last_frame(&mut self) -> Result<LastFrame<'_>, FrameError> {
+        match &mut self.stages {
+            Stages::Cpu(stages) => Ok(stages.last_frame()),
+            Stages::Cuda(stages) => stages.last_frame(&self.manifest),
+        }
     }
 
     /// A raw tensor of the last frame, in the order of [`pilotis_spec::HeadLayout::tensors`].
@@ -112,7 +124,7 @@ impl Engine {
 }
 
 /// The head as the boxes stage wants it.
-struct HeadTensors<'a>(&'a dyn Head);
+pub(crate) struct HeadTensors<'a>(pub(crate) &'a dyn Head);
 
 impl RawTensors for HeadTensors<'_> {
     fn tensor(&self, idx: usize) -> &[f32] {
@@ -121,18 +133,18 @@ impl RawTensors for HeadTensors<'_> {
 }
 
 /// Wall-clock time between stages.
-struct Clock {
+pub(crate) struct Clock {
     start: Instant,
     lap: Instant,
 }
 
 impl Clock {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let now = Instant::now();
         Self { start: now, lap: now }
     }
 
-    fn lap(&mut self) -> u64 {
+    pub(crate) fn lap(&mut self) -> u64 {
         let now = Instant::now();
         let ns = (now - self.lap).as_nanos() as u64;
         self.lap = now;
@@ -140,7 +152,7 @@ impl Clock {
     }
 
     /// From the start to the last lap.
-    fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         (self.lap - self.start).as_nanos() as u64
     }
 }

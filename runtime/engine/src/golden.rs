@@ -27,10 +27,11 @@ impl Answers {
     pub fn of(engine: &mut Engine, cloud: &CloudView<'_>) -> Result<Self, pilotis_spec::FrameError> {
         let frame = engine.infer(cloud)?;
         let (report, detections) = (frame.report, frame.detections.to_vec());
-        let pillars = engine.last_pillars();
+        let n_channels = engine.manifest().bev.n_channels();
+        let last = engine.last_frame()?;
         let mut hash = Sha256::new();
-        for (p, cell) in pillars.cells().iter().enumerate() {
-            let members = pillars.points_of(p);
+        for (p, cell) in last.pillars.cells().iter().enumerate() {
+            let members = last.pillars.points_of(p);
             hash.update(cell.to_le_bytes());
             hash.update((members.len() as u32).to_le_bytes());
             for idx in members {
@@ -38,10 +39,8 @@ impl Answers {
             }
         }
         let pillars_sha256 = hex(&hash.finalize());
-        let (cells, channels) = engine.last_canvas();
-        let n_channels = engine.manifest().bev.n_channels();
         let mut hash = Sha256::new();
-        for (cell, values) in cells.iter().zip(channels.chunks_exact(n_channels)) {
+        for (cell, values) in last.cells.iter().zip(last.channels.chunks_exact(n_channels)) {
             hash.update(cell.to_le_bytes());
             for value in values {
                 hash.update(value.to_le_bytes());

@@ -20,8 +20,10 @@ pub mod pillars;
 pub mod points;
 pub mod report;
 
+pub use bev::CanvasFormat;
 pub use builder::{EngineBuilder, HeadChoice};
-pub use engine::{Engine, Frame};
+pub use device::DeviceChoice;
+pub use engine::{Engine, Frame, LastFrame};
 pub use error::{BuildError, BuildErrorKind};
 pub use package::Package;
 pub use points::{CloudFile, CloudView, OnMismatch};

@@ -75,7 +75,9 @@ fn exp_of_what_is_special() {
 fn exp_never_decreases() {
     // Where 1 is left, where halves round, at the reduction's edges, at both ends, and in between.
     let edge = std::f32::consts::LN_2 / 2.0;
-    for from in [-104.1, -88.0, -87.34, -20.0, -edge - 1e-4, -6.1e-8, -1e-3, 2.9e-8, 0.3, edge - 1e-4, 5.0, 88.72] {
+    for from in
+        [-104.1, -88.0, -87.34, -20.0, -edge - 1e-4, -6.1e-8, -1e-3, 2.9e-8, 0.3, edge - 1e-4, 5.0, 88.72]
+    {
         let (mut x, mut last) = (from, exp(from));
         for _ in 0..200_000 {
             x = x.next_up();

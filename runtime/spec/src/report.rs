@@ -122,6 +122,8 @@ pub struct FrameReport {
     pub dropped_nan: u32,
     /// Points outside of the grid's range.
     pub dropped_out_of_range: u32,
+    /// Points nearer to their sensor than their sweep allows.
+    pub dropped_near_sensor: u32,
     /// Points beyond the most points of a frame.
     pub dropped_over_capacity: u32,
     /// Points beyond the most points of their pillar.

@@ -4,9 +4,11 @@
 //! arithmetic.
 
 pub mod cpu;
+pub(crate) mod cuda;
 pub mod dense;
 
 pub use cpu::{BevStage, LayerWeights};
+pub use cuda::CanvasFormat;
 
 use crate::pillars::Pillars;
 use pilotis_spec::bev::MAX_FEATURES;

@@ -8,6 +8,7 @@ pub mod anchors;
 pub mod candidates;
 pub mod centers;
 pub mod cpu;
+pub(crate) mod cuda;
 pub mod iou;
 pub mod nms;
 pub mod plan;

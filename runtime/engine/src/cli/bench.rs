@@ -6,7 +6,7 @@ use super::{Outcome, allocations, input, model, table, with_exit_codes};
 use anyhow::{Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use pilotis_runtime::report::latency::{Latency, Percentiles, StagePercentiles};
-use pilotis_runtime::{CloudFile, OnMismatch};
+use pilotis_runtime::{CloudFile, DeviceChoice, OnMismatch};
 use pilotis_spec::PointLayout;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -52,6 +52,10 @@ pub(super) struct Arguments {
     /// Layout of headerless files: kitti, nuscenes, nuscenes-sweeps-f16 or SCALAR:COLUMNS.
     #[arg(long, value_parser = super::parse_layout)]
     layout: Option<PointLayout>,
+    /// What runs the stages around the network: cpu, cuda, or auto for cuda where it can be used.
+    /// The network itself runs on the CPU.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
     /// Write the results as JSON into a file, or with - to stdout in place of the tables.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -107,7 +111,7 @@ struct Results<'a> {
     model: ModelJson<'a>,
     pilotis: &'static str,
     network_engine: String,
-    encoder_isa: &'static str,
+    stages_on: String,
     machine: Machine,
 }
 
@@ -127,7 +131,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     if clouds.is_empty() {
         bail!("none of the {} clouds can be opened, so there is nothing to measure", files.len());
     }
-    let mut engine = model::build(&package, arguments.threads, policy)?;
+    let mut engine = model::build(&package, arguments.threads, policy, arguments.device)?;
     let mut output = Output::open(arguments.json.as_deref())?;
 
     // A failed frame is no shorter frame: it is counted apart, and its first reason is told.
@@ -189,7 +193,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         model: ModelJson { name: &package.manifest().name, digest: package.digest() },
         pilotis: env!("CARGO_PKG_VERSION"),
         network_engine: engine.describe_head(),
-        encoder_isa: engine.encoder_isa(),
+        stages_on: engine.describe_stages(),
         machine: Machine::this(),
     };
     output.json(&results)?;
@@ -221,7 +225,7 @@ fn table_of(r: &Results<'_>) -> String {
         lines.push(format!("  failed: {} frames, {} clouds", r.n_failed_frames, r.n_failed_clouds));
     }
     lines.push(format!("  model: {}, {}", r.model.name, r.model.digest));
-    lines.push(format!("  pilotis {}, {}, encoder {}", r.pilotis, r.network_engine, r.encoder_isa));
+    lines.push(format!("  pilotis {}, {}, stages on {}", r.pilotis, r.network_engine, r.stages_on));
     let m = &r.machine;
     lines.push(format!(
         "  {}, {} cores, {}, kernel {}\n",

@@ -4,8 +4,8 @@ use super::output::{Output, PictureNames, complain, make_dir};
 use super::run::{draw, frame_of};
 use super::{Outcome, input, model, table, with_exit_codes};
 use anyhow::{Result, anyhow};
-use pilotis_runtime::OnMismatch;
 use pilotis_runtime::report::latency::Latency;
+use pilotis_runtime::{DeviceChoice, OnMismatch};
 use std::path::PathBuf;
 
 const HELP: &str = with_exit_codes!(
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let files = input::expand(&[folder])?;
     let out = arguments.out.clone().unwrap_or_else(|| std::env::temp_dir().join("pilotis-demo"));
     make_dir(&out)?;
-    let mut engine = model::build(&package, arguments.threads, OnMismatch::Refuse)?;
+    let mut engine = model::build(&package, arguments.threads, OnMismatch::Refuse, DeviceChoice::Cpu)?;
     let mut output = Output::open(None)?;
     let manifest = package.manifest();
     output.line(&format!(
@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
             match frame_of(&mut engine, manifest, path, None, MIN_SCORE) {
                 Ok(done) if i == 0 => {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    draw(&engine, &done, &name, &names.of(&out, path))?;
+                    draw(&mut engine, &done, &name, &names.of(&out, path))?;
                     output.line(&table::frame(&done.json, &done.report))?;
                 }
                 // The first run reads the file from disk and touches fresh memory: not timed.

@@ -206,7 +206,8 @@ fn check_golden(package: &Package, findings: &mut Findings) {
             return;
         }
     };
-    findings.say("engine", format_args!("{}, encoder {}", engine.describe_head(), engine.encoder_isa()));
+    findings
+        .say("engine", format_args!("{}; stages on {}", engine.describe_head(), engine.describe_stages()));
     if package.golden().is_none() {
         findings.say("golden", "the package has none, so nothing was compared");
         return;

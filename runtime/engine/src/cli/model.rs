@@ -1,7 +1,7 @@
 //! Model: which package a command uses, and the engine made of it.
 
 use anyhow::{Context, Result, anyhow};
-use pilotis_runtime::{Engine, EngineBuilder, OnMismatch, Package};
+use pilotis_runtime::{DeviceChoice, Engine, EngineBuilder, OnMismatch, Package};
 use pilotis_spec::manifest::MANIFEST_FILE;
 use std::path::{Path, PathBuf};
 
@@ -48,8 +48,13 @@ pub(super) fn load(option: Option<&Path>) -> Result<Package> {
 }
 
 /// Builds the engine of a package.
-pub(super) fn build(package: &Package, n_threads: usize, on_mismatch: OnMismatch) -> Result<Engine> {
-    let builder = EngineBuilder::new().threads(n_threads).on_mismatch(on_mismatch);
+pub(super) fn build(
+    package: &Package,
+    n_threads: usize,
+    on_mismatch: OnMismatch,
+    device: DeviceChoice,
+) -> Result<Engine> {
+    let builder = EngineBuilder::new().threads(n_threads).on_mismatch(on_mismatch).device(device);
     builder
         .build(package)
         .with_context(|| format!("no engine can be made of the model `{}`", package.dir().display()))

@@ -5,7 +5,7 @@ use super::{Outcome, input, model, table, with_exit_codes};
 use anyhow::{Context, Result, anyhow};
 use pilotis_runtime::report::picture::{Picture, Scene};
 use pilotis_runtime::report::{FailureJson, FrameJson, ms};
-use pilotis_runtime::{Engine, OnMismatch};
+use pilotis_runtime::{DeviceChoice, Engine, OnMismatch};
 use pilotis_spec::{Detection, FrameReport, Manifest, PointLayout};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,10 @@ pub(super) struct Arguments {
     /// Threads of the network; results do not depend on it.
     #[arg(long, value_name = "N", default_value = "1", value_parser = super::parse_threads)]
     threads: usize,
+    /// What runs the stages around the network: cpu, cuda, or auto for cuda where it can be used.
+    /// The network itself runs on the CPU.
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: DeviceChoice,
     /// Write JSON Lines into a file, or with - to stdout in place of the tables.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -85,12 +89,13 @@ pub(super) fn frame_of(
 /// Draws the last frame of an engine into a file.
 ///
 /// **Errors**: a file that cannot be written.
-pub(super) fn draw(engine: &Engine, done: &Done, name: &str, to: &Path) -> Result<()> {
-    let manifest = engine.manifest();
+pub(super) fn draw(engine: &mut Engine, done: &Done, name: &str, to: &Path) -> Result<()> {
+    let manifest = engine.manifest().clone();
+    let last = engine.last_frame().map_err(|e| anyhow!("{e}"))?;
     let picture = Picture::of(&Scene {
         name,
         grid: &manifest.grid,
-        points: engine.last_points(),
+        points: last.points,
         classes: &manifest.classes,
         detections: &done.detections,
         frame_ms: Some(ms(done.report.times.frame_ns)),
@@ -103,7 +108,7 @@ pub(super) fn draw(engine: &Engine, done: &Done, name: &str, to: &Path) -> Resul
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let package = model::load(arguments.model.as_deref())?;
     let policy = if arguments.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
-    let mut engine = model::build(&package, arguments.threads, policy)?;
+    let mut engine = model::build(&package, arguments.threads, policy, arguments.device)?;
     let mut output = Output::open(arguments.json.as_deref())?;
     if let Some(dir) = &arguments.image {
         make_dir(dir)?;
@@ -118,7 +123,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
                 output.text(&table::frame(&done.json, &done.report))?;
                 if let Some(dir) = &arguments.image {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
-                    draw(&engine, &done, &name, &names.of(dir, path))?;
+                    draw(&mut engine, &done, &name, &names.of(dir, path))?;
                 }
             }
             Err(error) => {

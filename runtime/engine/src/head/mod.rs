@@ -16,6 +16,12 @@ pub trait Head: Send {
     /// cells of the frame before; the rest stays zero.
     fn canvas(&mut self) -> &mut [f32];
 
+    /// Whether the network looks at the canvas at all. Where it does not, a canvas on a card stays
+    /// there.
+    fn reads_canvas(&self) -> bool {
+        true
+    }
+
     /// Runs the network on the canvas.
     ///
     /// **Errors**: [`pilotis_spec::FrameErrorCode::HeadFailed`]; [`Head::last_error`] has the text.

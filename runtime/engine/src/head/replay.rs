@@ -50,6 +50,10 @@ impl Head for ReplayHead {
         &mut self.canvas
     }
 
+    fn reads_canvas(&self) -> bool {
+        false
+    }
+
     fn run(&mut self) -> Result<(), FrameError> {
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Pillars: points grouped by the cell they stand on.
 //!
-//! [`cpu`] is the definition that every other backend must match bit for bit.
+//! [`cpu`] is the definition that `cuda` matches bit for bit.
 
 pub mod cpu;
+pub(crate) mod cuda;
 
 pub use cpu::PillarsStage;
 
@@ -16,6 +17,11 @@ pub struct Pillars<'a> {
 }
 
 impl<'a> Pillars<'a> {
+    /// Pillars whose parts another memory holds.
+    pub(crate) fn of(cells: &'a [u32], starts: &'a [u32], point_idx: &'a [u32], by_cell: &'a [u32]) -> Self {
+        Self { cells, starts, point_idx, by_cell }
+    }
+
     /// Number of pillars.
     pub fn len(&self) -> usize {
         self.cells.len()

@@ -6,7 +6,9 @@
 //! `cpu` the stage; `summary` whether a frame looks like the training data.
 
 mod bin;
+mod chunk;
 mod cpu;
+pub(crate) mod cuda;
 mod lzf;
 mod pcd;
 mod pcd_header;

@@ -23,6 +23,17 @@ pub struct PointsSummary {
     pub z_mean_m: f64,
 }
 
+impl PointsSummary {
+    /// The statistics of sums in units of 1 / `SUM_SCALE`.
+    pub fn from_sums(n_points: u32, intensity_sum: i64, intensity_max: f32, z_sum: i64) -> Self {
+        if n_points == 0 {
+            return Self::default();
+        }
+        let mean = |sum: i64| sum as f64 / f64::from(pilotis_kernels::frame::SUM_SCALE) / f64::from(n_points);
+        Self { n_points, intensity_mean: mean(intensity_sum), intensity_max, z_mean_m: mean(z_sum) }
+    }
+}
+
 /// What to do with a frame whose intensity is of another scale than the training data's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OnMismatch {

@@ -98,7 +98,7 @@ impl DeviceFault {
     }
 
     /// The fault as an error of building, with what was being done and what to do.
-    pub(super) fn while_building(self, doing: impl fmt::Display) -> BuildError {
+    pub(crate) fn while_building(self, doing: impl fmt::Display) -> BuildError {
         BuildError::new(BuildErrorKind::Device, format!("CUDA cannot {doing}: {self}")).caused_by(self)
     }
 

@@ -1,0 +1,184 @@
+//! Buffers: every piece of device memory that a frame uses, in one arena.
+
+use crate::bev::{CanvasFormat, LayerWeights};
+use crate::boxes::cuda::BoxesSlots;
+use crate::device::cuda::{Arena, Device, DeviceFault, Pinned, Plain, Plan, Slot, Stream};
+use crate::error::BuildError;
+use crate::points::cuda::{MAX_PARTS, max_chunk_points, staging_bytes};
+use pilotis_kernels::frame::{BLOCK, FrameState, NONE};
+use pilotis_kernels::layout::DevicePtr;
+use pilotis_kernels::points::SweepPart;
+use pilotis_spec::{Manifest, Stage};
+use std::sync::Arc;
+
+/// Blocks of a kernel that gives `per_block` things to each.
+pub(crate) fn n_blocks(n: u32, per_block: u32) -> u32 {
+    n.div_ceil(per_block)
+}
+
+/// The slots of the stages before the network.
+macro_rules! slots {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)+) => {
+        /// Where every buffer lies in the arena.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Slots { $($(#[$doc])* pub(crate) $name: Slot<$type>,)+ }
+
+        /// The addresses of the buffers.
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct Addresses { $(pub(crate) $name: DevicePtr,)+ }
+
+        impl Slots {
+            fn addresses(&self, arena: &Arena) -> Addresses {
+                Addresses { $($name: arena.address(self.$name),)+ }
+            }
+        }
+    };
+}
+
+slots! {
+    state: FrameState,
+    raw: u8,
+    parts: SweepPart,
+    block_kept: u32,
+    points: [f32; 4],
+    time_lags: f32,
+    cell_of: u32,
+    first: u32,
+    count: u32,
+    pillar_at: u32,
+    block_sums: [u32; 2],
+    claimed: u32,
+    counts: u32,
+    starts: u32,
+    filled: u32,
+    members: u32,
+    last_cells: u32,
+    n_last: u32,
+    first_weights: f32,
+    first_bias: f32,
+    second_weights: f32,
+    second_bias: f32,
+    canvas: u8,
+}
+
+/// The memory of a frame on a card.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    pub(crate) arena: Arena,
+    pub(crate) slots: Slots,
+    pub(crate) at: Addresses,
+    pub(crate) boxes: BoxesSlots,
+    /// Cells that a frame can have points in.
+    pub(crate) max_claimed: u32,
+}
+
+impl Buffers {
+    /// Plans and allocates everything, and puts the weights there.
+    ///
+    /// **Errors**: less free memory than is needed, with both numbers.
+    pub(crate) fn build(
+        device: &Arc<Device>,
+        stream: &mut Stream,
+        manifest: &Manifest,
+        layers: &[LayerWeights],
+        format: CanvasFormat,
+    ) -> Result<Self, BuildError> {
+        let (plan, slots, boxes) = plan(manifest, layers, format)?;
+        let arena = Arena::allocate(device, &plan)?;
+        let at = slots.addresses(&arena);
+        let buffers = Self { arena, slots, at, boxes, max_claimed: max_claimed(manifest) };
+        let [first, second] = [0, 1].map(|i| layers.get(i));
+        for (values, slot) in [
+            (first.map(|l| &l.weights), slots.first_weights),
+            (first.map(|l| &l.bias), slots.first_bias),
+            (second.map(|l| &l.weights), slots.second_weights),
+            (second.map(|l| &l.bias), slots.second_bias),
+        ] {
+            buffers.write(stream, slot, values.map_or(&[], Vec::as_slice))?;
+        }
+        Ok(buffers)
+    }
+
+    /// Copies values to a slot, and waits for it.
+    pub(crate) fn write<T: Plain>(
+        &self,
+        stream: &mut Stream,
+        to: Slot<T>,
+        values: &[T],
+    ) -> Result<(), BuildError> {
+        let mut host = Pinned::zeroed(stream, values.len())?;
+        let fault = |f: DeviceFault| f.while_building("copy to the device");
+        host.as_mut_slice().map_err(fault)?.copy_from_slice(values);
+        stream.upload(&mut host, 0..values.len(), &self.arena, to, 0).map_err(fault)?;
+        stream.synchronize().map_err(fault)
+    }
+
+    /// Enqueues that everything is as before the first frame.
+    pub(crate) fn enqueue_reset(&self, stream: &mut Stream) -> Result<(), DeviceFault> {
+        let Slots { first, count, pillar_at, filled, n_last, canvas, .. } = self.slots;
+        stream.fill(&self.arena, first, 0..first.len(), NONE)?;
+        stream.fill(&self.arena, count, 0..count.len(), 0)?;
+        stream.fill(&self.arena, pillar_at, 0..pillar_at.len(), NONE)?;
+        stream.fill(&self.arena, filled, 0..filled.len(), 0)?;
+        stream.fill(&self.arena, n_last, 0..1, 0)?;
+        for slot in &self.boxes.zeros {
+            stream.fill(&self.arena, *slot, 0..slot.len(), 0)?;
+        }
+        stream.fill(&self.arena, canvas, 0..canvas.len(), 0)
+    }
+}
+
+fn max_claimed(manifest: &Manifest) -> u32 {
+    manifest.points.max_points.min(manifest.grid.n_cells() as u32)
+}
+
+/// The plan of the memory: what a stage needs for itself alone shares its place with what later
+/// stages need.
+pub(crate) fn plan(
+    manifest: &Manifest,
+    layers: &[LayerWeights],
+    format: CanvasFormat,
+) -> Result<(Plan, Slots, BoxesSlots), BuildError> {
+    let (n_cells, max_points) = (manifest.grid.n_cells(), manifest.points.max_points as usize);
+    let max_pillars = manifest.pillars.max_pillars as usize;
+    let value_bytes = if format.half { 2 } else { 4 };
+    let n_of = |i: usize, of: fn(&LayerWeights) -> usize| layers.get(i).map_or(0, of).max(1);
+    let mut plan = Plan::new(&Stage::ALL.map(Stage::name));
+    let p = &mut plan;
+    let slots = Slots {
+        state: p.keep("state", 1),
+        raw: p.reserve("raw", staging_bytes(manifest), Stage::Points as usize..=Stage::Points as usize),
+        parts: p.reserve("parts", MAX_PARTS, Stage::Points as usize..=Stage::Points as usize),
+        block_kept: p.reserve(
+            "block_kept",
+            n_blocks(max_chunk_points(manifest), BLOCK) as usize,
+            Stage::Points as usize..=Stage::Points as usize,
+        ),
+        // From here on kept to the frame's end, so that it can be looked at.
+        points: p.keep("points", max_points),
+        time_lags: p.keep("time_lags", if manifest.bev.recipe.needs_time_lag() { max_points } else { 1 }),
+        cell_of: p.reserve("cell_of", max_points, Stage::Points as usize..=Stage::Pillars as usize),
+        first: p.keep("first", n_cells),
+        count: p.keep("count", n_cells),
+        pillar_at: p.keep("pillar_at", n_cells),
+        block_sums: p.reserve(
+            "block_sums",
+            n_blocks(max_points as u32, BLOCK) as usize,
+            Stage::Pillars as usize..=Stage::Pillars as usize,
+        ),
+        claimed: p.keep("claimed", max_claimed(manifest) as usize),
+        counts: p.keep("counts", max_pillars),
+        starts: p.keep("starts", max_pillars),
+        filled: p.keep("filled", max_pillars),
+        members: p.keep("members", max_points),
+        last_cells: p.keep("last_cells", max_pillars),
+        n_last: p.keep("n_last", 1),
+        first_weights: p.keep("first_weights", n_of(0, |l| l.weights.len())),
+        first_bias: p.keep("first_bias", n_of(0, |l| l.bias.len())),
+        second_weights: p.keep("second_weights", n_of(1, |l| l.weights.len())),
+        second_bias: p.keep("second_bias", n_of(1, |l| l.bias.len())),
+        canvas: p.keep("canvas", n_cells * manifest.bev.n_channels() * value_bytes),
+    };
+    let boxes = BoxesSlots::plan(manifest, p)?;
+    Ok((plan, slots, boxes))
+}
