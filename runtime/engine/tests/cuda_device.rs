@@ -2,7 +2,12 @@
 //!
 //! Prints `skipped: ...` where there is neither.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the helpers of tests are tests as well")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests as well"
+)]
 
 use pilotis_kernels::frame::{BLOCK, FrameState, NONE};
 use pilotis_kernels::pillars::PillarsParams;

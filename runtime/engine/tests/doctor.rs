@@ -1,6 +1,11 @@
 //! `pilotis doctor` as its users see it: what it says, in words and as JSON, and its exit code.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "the helpers of tests are tests as well")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests as well"
+)]
 
 use pilotis_runtime::device::cuda::Driver;
 use pilotis_runtime::device::cuda::driver::EMULATOR_VARIABLE;
@@ -135,6 +140,36 @@ fn a_device_is_described_and_used() {
     let text = stdout(&output);
     assert!(text.contains(name) && text.contains("compute capability"), "{text}");
     assert_eq!(text.contains("emulator"), driver.is_emulator(), "{text}");
+}
+
+#[test]
+fn an_emulator_in_the_drivers_place_is_refused_where_none_was_asked_for() {
+    let Some(emulator) = std::env::var_os(EMULATOR_VARIABLE).filter(|v| !v.is_empty()) else {
+        println!(
+            "skipped: an_emulator_in_the_drivers_place_is_refused_where_none_was_asked_for: {EMULATOR_VARIABLE} is not set"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(emulator, folder.path().join("libcuda.so")).unwrap();
+    let mut command = doctor(&["--json", "-"]);
+    let output =
+        command.env_remove(EMULATOR_VARIABLE).env("LD_LIBRARY_PATH", folder.path()).output().unwrap();
+    let found = json(&output);
+    assert_eq!(found["uses"]["device"], "cpu", "{found}");
+    assert!(found["uses"]["why_not_cuda"].as_str().unwrap().contains("none was asked for"), "{found}");
+    assert_eq!(found["cuda"]["devices"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_driver_without_a_device_says_what_to_look_at() {
+    if !Driver::is_emulator_asked_for() {
+        println!("skipped: a_driver_without_a_device_says_what_to_look_at: {EMULATOR_VARIABLE} is not set");
+        return;
+    }
+    let output = doctor(&["--json", "-"]).env("PILOTIS_EMULATOR_FAULT", "cuInit:100").output().unwrap();
+    let found = json(&output);
+    assert!(found["cuda"]["problem"].as_str().unwrap().contains("CUDA_VISIBLE_DEVICES"), "{found}");
 }
 
 #[test]
