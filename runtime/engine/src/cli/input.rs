@@ -1,6 +1,7 @@
 //! Input: cloud files as the command line names them, and errors in words for people.
 
 use anyhow::{Context, Result, bail};
+use pilotis_runtime::device::cuda::DeviceFault;
 use pilotis_runtime::{CloudFile, Engine};
 use pilotis_spec::{FrameError, FrameErrorCode, PointLayout};
 use std::path::{Path, PathBuf};
@@ -81,6 +82,10 @@ pub(super) fn explain(error: FrameError, engine: &Engine) -> String {
             thousandths(error.limit)
         ),
         FrameErrorCode::HeadFailed => format!("{error}: {}", engine.last_head_error()),
+        FrameErrorCode::DeviceFault => {
+            let fault = DeviceFault { code: u32::try_from(error.got).unwrap_or(u32::MAX) };
+            format!("{} stage: {}: {fault}", error.stage.name(), error.code.message())
+        }
         _ => error.to_string(),
     }
 }

@@ -3,12 +3,15 @@
 pub(crate) mod allocations;
 mod bench;
 mod demo;
+mod doctor;
 mod input;
 mod inspect;
+mod libraries;
 mod machine;
 mod model;
 mod output;
 mod run;
+mod survey;
 mod table;
 
 use clap::{Parser, Subcommand};
@@ -38,6 +41,7 @@ const HELP: &str = with_exit_codes!(
   pilotis bench --frames velodyne --n 500 --threads 2
   pilotis inspect models/default
   pilotis demo
+  pilotis doctor
 
 Environment:
   PILOTIS_MODEL       the model package, where --model is not given
@@ -64,6 +68,7 @@ enum Command {
     Bench(bench::Arguments),
     Inspect(inspect::Arguments),
     Demo(demo::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 /// How a command ended that could do its work.
@@ -88,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
         Ok(Outcome::AllDone) => ExitCode::SUCCESS,

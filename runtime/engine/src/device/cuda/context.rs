@@ -16,8 +16,7 @@ pub struct Device {
     info: DeviceInfo,
     handle: sys::CUdevice,
     context: sys::CUcontext,
-    /// The first sticky fault; 0 without one.
-    fault: AtomicU32,
+    health: Health,
 }
 
 // SAFETY: a context may be made current in every thread, and the handle is a number -> the
@@ -48,7 +47,7 @@ impl Device {
         // SAFETY: a device of the driver -> `handle` -> cuda_device: every test.
         let context = unsafe { result::primary_ctx::retain(handle) };
         let context = context.map_err(|e| fault(e.into()))?;
-        Ok(Arc::new(Self { info, handle, context, fault: AtomicU32::new(0) }))
+        Ok(Arc::new(Self { info, handle, context, health: Health::default() }))
     }
 
     /// The first device of the driver that the kernels run on.
@@ -87,10 +86,7 @@ impl Device {
     ///
     /// **Errors**: that fault.
     pub fn check(&self) -> Result<(), DeviceFault> {
-        match self.fault.load(Ordering::Relaxed) {
-            0 => Ok(()),
-            code => Err(DeviceFault { code }),
-        }
+        self.health.check()
     }
 
     /// Calls the driver with this device current in the calling thread. A sticky fault is
@@ -101,7 +97,7 @@ impl Device {
         // the driver's part in that is a comparison.
         // SAFETY: the context is retained until `drop` -> `open` -> cuda_device: every test.
         let called = unsafe { result::ctx::set_current(self.context) }.and_then(|()| call());
-        called.map_err(|e| self.note(e.into()))
+        called.map_err(|e| self.health.note(e.into()))
     }
 
     /// Waits until the device has nothing to do, before memory is given back that it may still
@@ -115,6 +111,31 @@ impl Device {
         // SAFETY: as in `call`. A driver that failed frees nothing, and there is nothing to do.
         let _ = unsafe { result::ctx::set_current(self.context) }.and_then(|()| call());
     }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: retained once by `open`, and released here only; whatever was made in the
+        // context holds an `Arc` of the device and is gone -> the fields of those types
+        // -> cuda_device: devices_come_and_go.
+        let _ = unsafe { result::primary_ctx::release(self.handle) };
+    }
+}
+
+/// What a device remembers of its faults.
+#[derive(Debug, Default)]
+struct Health {
+    /// The first sticky fault; 0 without one.
+    fault: AtomicU32,
+}
+
+impl Health {
+    fn check(&self) -> Result<(), DeviceFault> {
+        match self.fault.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            code => Err(DeviceFault { code }),
+        }
+    }
 
     fn note(&self, fault: DeviceFault) -> DeviceFault {
         if fault.is_sticky() {
@@ -125,11 +146,20 @@ impl Device {
     }
 }
 
-impl Drop for Device {
-    fn drop(&mut self) {
-        // SAFETY: retained once by `open`, and released here only; whatever was made in the
-        // context holds an `Arc` of the device and is gone -> the fields of those types
-        // -> cuda_device: devices_come_and_go.
-        let _ = unsafe { result::primary_ctx::release(self.handle) };
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sticky_fault_is_remembered_and_others_are_not() {
+        let health = Health::default();
+        for code in [1, 2, 600] {
+            assert_eq!(health.note(DeviceFault { code }), DeviceFault { code });
+            assert_eq!(health.check(), Ok(()));
+        }
+        health.note(DeviceFault { code: 700 });
+        health.note(DeviceFault { code: 719 });
+        health.note(DeviceFault::NOT_READY);
+        assert_eq!(health.check(), Err(DeviceFault { code: 700 }));
     }
 }

@@ -153,7 +153,7 @@ fn open_emulator(path: &Path) -> Result<(), BuildError> {
     };
     let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|e| refuse(e.to_string()))?;
     // SAFETY: the path is a C string, and what the library's constructors do is sound -> CString;
-    // whoever set the variable -> cuda_driver: an_emulator_that_cannot_be_opened_is_an_error.
+    // whoever set the variable -> an_emulator_that_cannot_be_opened_is_an_error_and_not_a_fallback.
     let handle = unsafe { libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
     if handle.is_null() {
         // SAFETY: dlerror answers with null or a C string that lasts until this thread's next call
@@ -164,15 +164,16 @@ fn open_emulator(path: &Path) -> Result<(), BuildError> {
         };
         return Err(refuse(why));
     }
-    // cudarc asks for names such as `libcuda.so.1`; a library that is loaded under such a name
-    // answers first, unless a driver is found under another of the names before.
+    // cudarc asks for `libcuda.so` first and for `libcuda.so.1` last. A library that is loaded under
+    // such a name answers, unless a driver is found under a name before it: then it is not used.
     // SAFETY: an open handle and a C string -> above -> the same test.
     let ours = unsafe { libc::dlsym(handle, c"cuInit".as_ptr()) };
     if ours.is_null() {
         return Err(refuse("it has no `cuInit`".into()));
     }
     if !is_library_found() || address_of("cuInit") != Some(ours) {
-        return Err(refuse("its name (SONAME) is not one under which the driver is looked for first".into()));
+        let why = "the driver is not looked for under its name: link it with the SONAME `libcuda.so`";
+        return Err(refuse(why.into()));
     }
     Ok(())
 }
@@ -199,7 +200,7 @@ fn is_library_found() -> bool {
 fn address_of(name: &str) -> Option<*mut c_void> {
     // SAFETY: the library is there, so that cudarc does not panic, and it is never closed; the
     // symbol is read as an address and not called -> `is_library_found`, asked before by every
-    // caller -> cuda_driver: without_a_driver_every_way_in_is_a_typed_error.
+    // caller -> cuda_device: without_a_driver_every_way_in_is_a_typed_error.
     unsafe { sys::culib().get::<*mut c_void>(name.as_bytes()).ok().map(|symbol| *symbol) }
 }
 

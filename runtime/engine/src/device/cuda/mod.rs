@@ -22,7 +22,7 @@ mod plain;
 mod plan;
 pub mod stream;
 
-pub use arena::{Arena, Plan, Slot};
+pub use arena::{Arena, Layout, Moment, Plan, Slot};
 pub use context::{Device, Memory};
 pub use driver::Driver;
 pub use fault::DeviceFault;

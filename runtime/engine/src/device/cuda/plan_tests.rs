@@ -20,8 +20,8 @@ raw      u8            4096   4096       0  points
 points   [f32; 4]       100   1600    8192  points..bev
 order    u32            300   1200       0  pillars
 canvas   f16           2000   4000       0  bev..head
-state    FrameState       1     88    9984  points..boxes
-nothing  u32              0      0       0  boxes
+state    FrameState       1     80    9984  points..boxes
+nothing  u32              0      0    8192  boxes
 10240 bytes in all; 15616 if no two buffers shared memory";
     assert_eq!(plan.lay_out().to_string(), golden);
 }

@@ -141,7 +141,7 @@ impl Stream {
         let n = range.end.checked_sub(range.start).ok_or(DeviceFault::INVALID_VALUE)?;
         let address = self.address_in(arena, slot, range.start, n)?;
         let n_bytes = n * size_of::<T>();
-        if n_bytes % 4 != 0 || address % 4 != 0 {
+        if !n_bytes.is_multiple_of(4) || !address.is_multiple_of(4) {
             return Err(DeviceFault::INVALID_VALUE);
         }
         if n == 0 {
