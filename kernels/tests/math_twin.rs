@@ -42,11 +42,12 @@ fn records() -> Vec<Record> {
         state ^= state << 17;
         state
     };
-    let special: Vec<u64> = [0.0, 1.0, PI, TAU, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN, 1e-45, 88.7, 104.0]
-        .iter()
-        .flat_map(|v: &f32| [v.to_bits().wrapping_sub(1), v.to_bits(), v.to_bits() + 1])
-        .flat_map(|v| [u64::from(v & 0x7fff_ffff), u64::from(v | 1 << 31)])
-        .collect();
+    let special: Vec<u64> =
+        [0.0, 1.0, PI, TAU, f32::MAX, f32::MIN_POSITIVE, f32::INFINITY, f32::NAN, 1e-45, 88.7, 104.0]
+            .iter()
+            .flat_map(|v: &f32| [v.to_bits().wrapping_sub(1), v.to_bits(), v.to_bits() + 1])
+            .flat_map(|v| [u64::from(v & 0x7fff_ffff), u64::from(v | 1 << 31)])
+            .collect();
     let mut all = Vec::new();
     for a in &special {
         all.extend([[EXP, *a, 0], [SIGMOID, *a, 0]]);
@@ -55,7 +56,8 @@ fn records() -> Vec<Record> {
             all.push([HEADING, *a, 0]);
         }
     }
-    let small = |v: u64, reach: f32| u64::from((((v >> 40) as f32 / (1 << 23) as f32 - 1.0) * reach).to_bits());
+    let small =
+        |v: u64, reach: f32| u64::from((((v >> 40) as f32 / (1 << 23) as f32 - 1.0) * reach).to_bits());
     for _ in 0..200_000 {
         let (a, b) = (next(), next());
         let any = [a >> 32, b >> 32];
@@ -93,11 +95,10 @@ fn the_functions_of_the_kernels_give_the_bits_of_the_cpu() {
     assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
     let records = records();
     let input = out.join("math_records.bin");
-    std::fs::write(&input, records.iter().flatten().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>()).unwrap();
-    let run = Command::new(&program)
-        .stdin(Stdio::from(std::fs::File::open(&input).unwrap()))
-        .output()
+    std::fs::write(&input, records.iter().flatten().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
         .unwrap();
+    let run =
+        Command::new(&program).stdin(Stdio::from(std::fs::File::open(&input).unwrap())).output().unwrap();
     assert!(run.status.success());
     let answers = run.stdout.as_chunks::<8>().0;
     assert_eq!(answers.len(), 2 * records.len());

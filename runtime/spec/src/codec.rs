@@ -113,7 +113,8 @@ impl AnchorHead {
         match self.yaw_code {
             YawCode::DirectionBins => code[6] = bbox.yaw - anchor.yaw,
             YawCode::SinCos => {
-                let ((sin, cos), (anchor_sin, anchor_cos)) = (math::sin_cos(bbox.yaw), math::sin_cos(anchor.yaw));
+                let ((sin, cos), (anchor_sin, anchor_cos)) =
+                    (math::sin_cos(bbox.yaw), math::sin_cos(anchor.yaw));
                 code[6] = cos - anchor_cos;
                 code[7] = sin - anchor_sin;
                 next = 8;

@@ -75,7 +75,9 @@ fn exp_of_what_is_special() {
 fn exp_never_decreases() {
     // Where 1 is left, where halves round, at the reduction's edges, at both ends, and in between.
     let edge = std::f32::consts::LN_2 / 2.0;
-    for from in [-104.1, -88.0, -87.34, -20.0, -edge - 1e-4, -6.1e-8, -1e-3, 2.9e-8, 0.3, edge - 1e-4, 5.0, 88.72] {
+    for from in
+        [-104.1, -88.0, -87.34, -20.0, -edge - 1e-4, -6.1e-8, -1e-3, 2.9e-8, 0.3, edge - 1e-4, 5.0, 88.72]
+    {
         let (mut x, mut last) = (from, exp(from));
         for _ in 0..200_000 {
             x = x.next_up();
@@ -105,7 +107,7 @@ fn sine_and_cosine_are_the_nearest_f32() {
         check((unit(next()) * 100.0) as f32);
         check((unit(next()) * 4.0) as f32);
         // Every magnitude below a few turns.
-        check(f32::from_bits((next() >> 32) as u32 % 0x40c0_0000 | (i & 1) << 31));
+        check(f32::from_bits(((next() >> 32) as u32 % 0x40c0_0000) | ((i & 1) << 31)));
     }
     // Next to multiples of a quarter turn.
     for k in -60_i32..=60 {
@@ -131,7 +133,7 @@ fn sine_and_cosine_in_f64_are_within_a_unit_and_a_half() {
     for i in 0..1_000_000_u64 {
         check(unit(next()) * TAU);
         check(f64::from((unit(next()) * TAU) as f32));
-        check(f64::from_bits(next() % 0x4010_0000_0000_0000 | (i & 1) << 63));
+        check(f64::from_bits((next() % 0x4010_0000_0000_0000) | ((i & 1) << 63)));
     }
     for k in -4_i32..=4 {
         for x in [f64::from(k) * FRAC_PI_2, f64::from((f64::from(k) * FRAC_PI_2) as f32)] {

@@ -144,7 +144,8 @@ impl BoxesPlan {
                 });
             }
             if u32::try_from(self.planes.len() * n_cells).is_err() {
-                let message = format!("{} planes of {n_cells} scores are too many to count", self.planes.len());
+                let message =
+                    format!("{} planes of {n_cells} scores are too many to count", self.planes.len());
                 return Err(BuildError::new(BuildErrorKind::Package, message).at(Stage::Boxes));
             }
         }
@@ -197,13 +198,9 @@ impl BoxesPlan {
         let table = |name, element_bytes, n| Buffer { name, element_bytes, n, content: Content::Table };
         let any = |name, element_bytes, n| Buffer { name, element_bytes, n, content: Content::Any };
         let n_scopes = self.scopes.len();
-        let [max_candidates, max_sorted, max_boxes, n_words] = [
-            self.params.max_candidates,
-            self.params.max_sorted,
-            self.params.max_boxes,
-            self.params.n_words,
-        ]
-        .map(|n| n as usize);
+        let [max_candidates, max_sorted, max_boxes, n_words] =
+            [self.params.max_candidates, self.params.max_sorted, self.params.max_boxes, self.params.n_words]
+                .map(|n| n as usize);
         let n_rows = n_words * OVERLAP_BLOCK as usize;
         vec![
             table("tensors", size_of::<DevicePtr>(), self.n_tensors),
@@ -228,7 +225,11 @@ impl BoxesPlan {
 
     /// The parameters of every kernel. `address` yields where a buffer lies, by name; `state` is that of
     /// the state of the frame.
-    pub fn params(&self, state: DevicePtr, mut address: impl FnMut(&'static str) -> DevicePtr) -> BoxesParams {
+    pub fn params(
+        &self,
+        state: DevicePtr,
+        mut address: impl FnMut(&'static str) -> DevicePtr,
+    ) -> BoxesParams {
         BoxesParams {
             state,
             tensors: address("tensors"),

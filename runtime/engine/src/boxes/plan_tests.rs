@@ -16,8 +16,11 @@ fn room(plan: &BoxesPlan, name: &str) -> usize {
 #[test]
 fn every_pointer_of_the_parameters_has_a_buffer() {
     let plan = BoxesPlan::build(&small(NmsScope::PerClass)).unwrap();
-    let pointers: Vec<&str> =
-        BoxesParams::FIELDS.iter().filter(|f| f.size_bytes == 8 && f.offset_bytes < 18 * 8).map(|f| f.name).collect();
+    let pointers: Vec<&str> = BoxesParams::FIELDS
+        .iter()
+        .filter(|f| f.size_bytes == 8 && f.offset_bytes < 18 * 8)
+        .map(|f| f.name)
+        .collect();
     let names: Vec<&str> = plan.buffers().iter().map(|b| b.name).collect();
     assert_eq!(pointers[0], "state");
     assert_eq!(pointers[1..], names);
@@ -25,8 +28,24 @@ fn every_pointer_of_the_parameters_has_a_buffer() {
     let addresses: BTreeMap<&str, u64> = names.iter().copied().zip(2..).collect();
     let p = plan.params(1, |name| addresses[name]);
     let set = [
-        p.state, p.tensors, p.planes, p.scopes, p.groups, p.classes, p.n_found, p.found, p.n_best, p.best, p.decoded,
-        p.rects, p.bounds, p.alive, p.overlaps, p.n_kept, p.kept, p.detections,
+        p.state,
+        p.tensors,
+        p.planes,
+        p.scopes,
+        p.groups,
+        p.classes,
+        p.n_found,
+        p.found,
+        p.n_best,
+        p.best,
+        p.decoded,
+        p.rects,
+        p.bounds,
+        p.alive,
+        p.overlaps,
+        p.n_kept,
+        p.kept,
+        p.detections,
     ];
     assert!(set.into_iter().eq(1..=18));
 }
