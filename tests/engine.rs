@@ -99,6 +99,7 @@ fn every_point_is_accounted_for() {
         r.n_points_kept
             + r.dropped_nan
             + r.dropped_out_of_range
+            + r.dropped_near_sensor
             + r.dropped_over_capacity
             + r.dropped_pillar_full
             + r.dropped_no_pillar

@@ -21,11 +21,12 @@ __device__ __forceinline__ double horner(double x, const double (&coefficients)[
 
 __device__ __forceinline__ float not_a_number() { return as_float(0x7fc00000u); }
 
-__device__ __forceinline__ float exponential(float exponent) {
-    if (exponent != exponent) return not_a_number();
-    double x = exponent;
-    if (x > 89.0) return as_float(0x7f800000u);
-    if (x < -104.0) return 0.0f;
+// Before it is rounded.
+__device__ __forceinline__ double exponential_double(float exponent) {
+    if (exponent != exponent) return (double)not_a_number();
+    double x = (double)exponent;
+    if (x > 89.0) return (double)as_float(0x7f800000u);
+    if (x < -104.0) return 0.0;
     int k = nearest(x * 1.4426950408889634);
     double r = (x - (double)k * 0.6931471805592082) - (double)k * 7.371002565167799e-13;
     const double series[] = {
@@ -43,8 +44,10 @@ __device__ __forceinline__ float exponential(float exponent) {
         1.0,
         1.0,
     };
-    return (float)(horner(r, series) * as_double((u64)(k + 1023) << 52));
+    return horner(r, series) * as_double((u64)(k + 1023) << 52);
 }
+
+__device__ __forceinline__ float exponential(float exponent) { return (float)exponential_double(exponent); }
 
 __device__ __forceinline__ float sigmoid(float logit) { return 1.0f / (1.0f + exponential(-logit)); }
 
@@ -96,9 +99,9 @@ __device__ __forceinline__ void sine_cosine(double x, double& sine, double& cosi
     if ((k + 1) & 2) cosine = -cosine;
 }
 
-// The angle of the point (x, y).
-__device__ __forceinline__ float arc_tangent(float y, float x) {
-    if (y != y || x != x) return not_a_number();
+// The angle of the point (x, y), before it is rounded.
+__device__ __forceinline__ double arc_tangent_double(float y, float x) {
+    if (y != y || x != x) return (double)not_a_number();
     double up = fabs((double)y), along = fabs((double)x);
     bool is_steep = up > along;
     double low = is_steep ? along : up, high = is_steep ? up : along;
@@ -127,8 +130,10 @@ __device__ __forceinline__ float arc_tangent(float y, float x) {
     double angle = turned + (u + u * z * horner(z, series));
     if (is_steep) angle = 1.5707963267948966 - angle;
     if (is_negative(x)) angle = 3.141592653589793 - angle;
-    return (float)(is_negative(y) ? -angle : angle);
+    return is_negative(y) ? -angle : angle;
 }
+
+__device__ __forceinline__ float arc_tangent(float y, float x) { return (float)arc_tangent_double(y, x); }
 
 constexpr float PI = 3.14159274101257324f;
 

@@ -36,9 +36,15 @@ int main() {
         float a = as_float((u32)r.a), b = as_float((u32)r.b);
         double sine, cosine;
         switch (r.function) {
-            case 0: answer[0] = as_bits(exponential(a)); break;
+            case 0: 
+                answer[0] = as_bits(exponential(a));
+                answer[1] = bits_of<u64>(exponential_double(a));
+                break;
             case 1: answer[0] = as_bits(sigmoid(a)); break;
-            case 2: answer[0] = as_bits(arc_tangent(a, b)); break;
+            case 2: 
+                answer[0] = as_bits(arc_tangent(a, b));
+                answer[1] = bits_of<u64>(arc_tangent_double(a, b));
+                break;
             case 3: answer[0] = as_bits(heading(a)); break;
             case 4:
                 sine_cosine(as_double(r.a), sine, cosine);

@@ -2,6 +2,7 @@
 //! needed; one seed is one case, everywhere.
 
 use pilotis_runtime::boxes::BoxesStage;
+use pilotis_spec::codec::logit_threshold;
 use pilotis_spec::{
     AnchorClass, AnchorGroup, AnchorHead, CenterHead, CenterTask, Detection, FrameFlags, FrameReport, Grid,
     HeadLayout, Manifest, NmsScope, ScoreRule, YawCode,
@@ -145,7 +146,7 @@ fn manifest(draw: &mut Draw, max_side: usize) -> Manifest {
             stride: stride as u32,
             yaw_code: draw.of(&[YawCode::DirectionBins, YawCode::SinCos]),
             velocity,
-            direction_offset_rad: draw.of(&[0.0, 0.785_39, -0.3, 40.0]),
+            direction_offset_rad: draw.of(&[0.0, 0.78, -0.3, 40.0]),
             rotations_rad: draw.of(&[[0.0, 1.57], [-0.4, 2.2], [-100.0, 7.0]]),
             groups: groups
                 .into_iter()
@@ -183,6 +184,8 @@ enum Scores {
     Dense,
     Tied,
     Equal,
+    /// The least logit that passes, and its neighbours.
+    Edge,
 }
 
 fn tensors(draw: &mut Draw, manifest: &Manifest) -> Vec<Vec<f32>> {
@@ -194,7 +197,10 @@ fn tensors(draw: &mut Draw, manifest: &Manifest) -> Vec<Vec<f32>> {
         Scores::Dense,
         Scores::Tied,
         Scores::Equal,
+        Scores::Edge,
     ]);
+    let least =
+        logit_threshold(manifest.boxes.score_threshold, manifest.boxes.score_rule == ScoreRule::Above);
     // Broken values at one place in so many; 0 for none.
     let broken = draw.of(&[0, 0, 0, 7, 100, 3000]);
     // Residuals of this reach; small ones pile boxes up.
@@ -215,6 +221,7 @@ fn tensors(draw: &mut Draw, manifest: &Manifest) -> Vec<Vec<f32>> {
                     Scores::Dense => draw.range(-6.0, 6.0),
                     Scores::Tied => draw.of(&[-3.0, 0.0, -0.0, 0.25, 2.0, 30.0, -7.0]),
                     Scores::Equal => 0.25,
+                    Scores::Edge => draw.of(&[least.next_down(), least, least.next_up()]),
                 }
             } else {
                 draw.range(-reach, reach)

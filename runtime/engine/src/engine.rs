@@ -7,6 +7,8 @@ pub(crate) mod cpu;
 pub(crate) mod cuda;
 mod mirror;
 
+pub use buffers::device_memory;
+
 use crate::boxes::RawTensors;
 use crate::head::Head;
 use crate::pillars::Pillars;

@@ -23,7 +23,7 @@ pub mod report;
 pub use bev::CanvasFormat;
 pub use builder::{EngineBuilder, HeadChoice};
 pub use device::DeviceChoice;
-pub use engine::{Engine, Frame, LastFrame};
+pub use engine::{Engine, Frame, LastFrame, device_memory};
 pub use error::{BuildError, BuildErrorKind};
 pub use package::Package;
 pub use points::{CloudFile, CloudView, OnMismatch};

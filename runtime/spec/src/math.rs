@@ -38,12 +38,18 @@ const ATAN_OF_EIGHTHS: [f64; 9] = [
 /// decreases from one `f32` to the next.
 #[inline]
 pub fn exp(x: f32) -> f32 {
+    exp_f64(x) as f32
+}
+
+/// [`exp`] before it is rounded: infinity above 89, 0 below -104.
+#[inline]
+pub fn exp_f64(x: f32) -> f64 {
     let x = f64::from(x);
     if x.is_nan() {
-        return f32::NAN;
+        return f64::NAN;
     }
     if x > 89.0 {
-        return f32::INFINITY;
+        return f64::INFINITY;
     }
     if x < -104.0 {
         return 0.0;
@@ -68,7 +74,7 @@ pub fn exp(x: f32) -> f32 {
     ];
     // Two to the power of k: exact, and normal in f64 whatever the result is in f32.
     let scale = f64::from_bits(((k + 1023) as u64) << 52);
-    (horner(r, series) * scale) as f32
+    horner(r, series) * scale
 }
 
 /// Sine and cosine of an angle in radians; NaN for what is not finite.
@@ -139,8 +145,14 @@ pub fn sin_cos_f64(x: f64) -> (f64, f64) {
 /// The angle of the point `(x, y)` in radians, in -pi..=pi; the signs of zeros count, as IEEE has it.
 #[inline]
 pub fn atan2(y: f32, x: f32) -> f32 {
+    atan2_f64(y, x) as f32
+}
+
+/// [`atan2`] before it is rounded.
+#[inline]
+pub fn atan2_f64(y: f32, x: f32) -> f64 {
     if y.is_nan() || x.is_nan() {
-        return f32::NAN;
+        return f64::NAN;
     }
     let (up, along) = (f64::from(y).abs(), f64::from(x).abs());
     let is_steep = up > along;
@@ -170,7 +182,7 @@ pub fn atan2(y: f32, x: f32) -> f32 {
     if y.is_sign_negative() {
         angle = -angle;
     }
-    angle as f32
+    angle
 }
 
 /// The nearest integer; halves go away from zero.

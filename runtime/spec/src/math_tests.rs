@@ -27,6 +27,11 @@ impl Errors {
     }
 }
 
+/// How far a number is from the exact one, in units of its own last place.
+fn ulp(got: f64, exact: f64) -> f64 {
+    (got - exact).abs() / (exact.abs().next_up() - exact.abs())
+}
+
 /// A repeatable sequence of bits.
 fn bits(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed;
@@ -56,6 +61,19 @@ fn exp_is_the_nearest_f32() {
     }
     all.assert_nearest("exp");
     subnormal.assert_nearest("exp, subnormal");
+}
+
+#[test]
+fn what_is_rounded_is_good_to_a_few_units_of_f64() {
+    let (mut next, mut exps, mut angles) = (bits(5), 0.0_f64, 0.0_f64);
+    for _ in 0..500_000 {
+        let x = (unit(next()) * 88.7) as f32;
+        exps = exps.max(ulp(exp_f64(x), libm::exp(f64::from(x))));
+        let (y, x) = (unit(next()) as f32, unit(next()) as f32);
+        angles = angles.max(ulp(atan2_f64(y, x), libm::atan2(f64::from(y), f64::from(x))));
+    }
+    println!("exp_f64: worst {exps} ulp; atan2_f64: worst {angles} ulp");
+    assert!(exps <= 3.0 && angles <= 3.0, "{exps} {angles}");
 }
 
 #[test]
@@ -107,7 +125,7 @@ fn sine_and_cosine_are_the_nearest_f32() {
         check((unit(next()) * 100.0) as f32);
         check((unit(next()) * 4.0) as f32);
         // Every magnitude below a few turns.
-        check(f32::from_bits((next() >> 32) as u32 % 0x40c0_0000 | (i & 1) << 31));
+        check(f32::from_bits(((next() >> 32) as u32 % 0x40c0_0000) | ((i & 1) << 31)));
     }
     // Next to multiples of a quarter turn.
     for k in -60_i32..=60 {
@@ -122,18 +140,19 @@ fn sine_and_cosine_are_the_nearest_f32() {
 
 #[test]
 fn sine_and_cosine_in_f64_are_within_a_unit_and_a_half() {
-    let (mut next, mut worst) = (bits(3), 0.0_f64);
+    let (mut next, mut worst, mut n_equal, mut n) = (bits(3), 0.0_f64, 0, 0);
     let mut check = |x: f64| {
         let (sin, cos) = sin_cos_f64(x);
         for (got, exact) in [(sin, libm::sin(x)), (cos, libm::cos(x))] {
-            let unit = exact.abs().next_up() - exact.abs();
-            worst = worst.max((got - exact).abs() / unit);
+            worst = worst.max(ulp(got, exact));
+            n_equal += u32::from(got == exact);
+            n += 1;
         }
     };
     for i in 0..1_000_000_u64 {
         check(unit(next()) * TAU);
         check(f64::from((unit(next()) * TAU) as f32));
-        check(f64::from_bits(next() % 0x4010_0000_0000_0000 | (i & 1) << 63));
+        check(f64::from_bits((next() % 0x4010_0000_0000_0000) | ((i & 1) << 63)));
     }
     for k in -4_i32..=4 {
         for x in [f64::from(k) * FRAC_PI_2, f64::from((f64::from(k) * FRAC_PI_2) as f32)] {
@@ -145,8 +164,10 @@ fn sine_and_cosine_in_f64_are_within_a_unit_and_a_half() {
             }
         }
     }
-    println!("sin_cos_f64: worst {worst:.4} ulp");
+    println!("sin_cos_f64: worst {worst:.4} ulp, {n_equal} of {n} equal");
     assert!(worst <= 1.5, "{worst}");
+    // Two good ones of independent making mostly round to the same.
+    assert!(f64::from(n_equal) > 0.98 * f64::from(n), "{n_equal} of {n}");
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! BEV on a card: the kernels of `kernels/cu/bev.cu` in their order.
 
-use super::LayerWeights;
 use crate::device::cuda::{DeviceFault, Kernel, Modules, Stream};
 use crate::engine::buffers::{Buffers, n_blocks};
 use crate::error::BuildError;
@@ -96,10 +95,4 @@ impl CudaBev {
         stream.launch(&self.clear, n_blocks(self.max_pillars, BLOCK / WARP), &self.params)?;
         stream.launch(&self.encode, n_blocks(self.max_pillars, PILLARS_PER_BLOCK), &self.params)
     }
-}
-
-/// The weights of the layers one after the other: weights and biases of the first, then of the
-/// second, empty where there is none.
-pub(crate) fn flat_weights(layers: &[LayerWeights]) -> [[&[f32]; 2]; 2] {
-    [0, 1].map(|i| layers.get(i).map_or([&[][..]; 2], |l| [&l.weights, &l.bias]))
 }

@@ -2,6 +2,7 @@
 
 use crate::bev::{CanvasFormat, LayerWeights};
 use crate::boxes::cuda::BoxesSlots;
+use crate::device::cuda::arena::Layout;
 use crate::device::cuda::{Arena, Device, DeviceFault, Pinned, Plain, Plan, Slot, Stream};
 use crate::error::BuildError;
 use crate::points::cuda::{MAX_PARTS, max_chunk_points, staging_bytes};
@@ -83,7 +84,7 @@ impl Buffers {
         layers: &[LayerWeights],
         format: CanvasFormat,
     ) -> Result<Self, BuildError> {
-        let (plan, slots, boxes) = plan(manifest, layers, format)?;
+        let (plan, slots, boxes) = plan(manifest, format)?;
         let arena = Arena::allocate(device, &plan)?;
         let at = slots.addresses(&arena);
         let buffers = Self { arena, slots, at, boxes, max_claimed: max_claimed(manifest) };
@@ -132,17 +133,23 @@ fn max_claimed(manifest: &Manifest) -> u32 {
     manifest.points.max_points.min(manifest.grid.n_cells() as u32)
 }
 
+/// The memory that a model takes on a card, buffer by buffer, as it is planned when an engine is
+/// built; needs no card. Its `Display` is a table.
+///
+/// **Errors**: those of a manifest that no engine is built of.
+pub fn device_memory(manifest: &Manifest, format: CanvasFormat) -> Result<Layout, BuildError> {
+    Ok(plan(manifest, format)?.0.lay_out())
+}
+
 /// The plan of the memory: what a stage needs for itself alone shares its place with what later
 /// stages need.
-pub(crate) fn plan(
-    manifest: &Manifest,
-    layers: &[LayerWeights],
-    format: CanvasFormat,
-) -> Result<(Plan, Slots, BoxesSlots), BuildError> {
+fn plan(manifest: &Manifest, format: CanvasFormat) -> Result<(Plan, Slots, BoxesSlots), BuildError> {
     let (n_cells, max_points) = (manifest.grid.n_cells(), manifest.points.max_points as usize);
     let max_pillars = manifest.pillars.max_pillars as usize;
     let value_bytes = if format.half { 2 } else { 4 };
-    let n_of = |i: usize, of: fn(&LayerWeights) -> usize| layers.get(i).map_or(0, of).max(1);
+    let shapes = manifest.bev.linear_shapes();
+    let shape = |i: usize| shapes.get(i).copied().unwrap_or((1, 1));
+    let n_weights = |i: usize| shape(i).0 * shape(i).1;
     let mut plan = Plan::new(&Stage::ALL.map(Stage::name));
     let p = &mut plan;
     let slots = Slots {
@@ -173,12 +180,28 @@ pub(crate) fn plan(
         members: p.keep("members", max_points),
         last_cells: p.keep("last_cells", max_pillars),
         n_last: p.keep("n_last", 1),
-        first_weights: p.keep("first_weights", n_of(0, |l| l.weights.len())),
-        first_bias: p.keep("first_bias", n_of(0, |l| l.bias.len())),
-        second_weights: p.keep("second_weights", n_of(1, |l| l.weights.len())),
-        second_bias: p.keep("second_bias", n_of(1, |l| l.bias.len())),
+        first_weights: p.keep("first_weights", n_weights(0)),
+        first_bias: p.keep("first_bias", shape(0).1),
+        second_weights: p.keep("second_weights", n_weights(1)),
+        second_bias: p.keep("second_bias", shape(1).1),
         canvas: p.keep("canvas", n_cells * manifest.bev.n_channels() * value_bytes),
     };
     let boxes = BoxesSlots::plan(manifest, p)?;
     Ok((plan, slots, boxes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_the_published_kitti_model_is_as_printed() {
+        let manifest = Manifest::from_toml(include_str!("../../../spec/tests/kitti_manifest.toml")).unwrap();
+        let planned = device_memory(&manifest, CanvasFormat::default()).unwrap();
+        // A golden: a change of it is a change of what every user's card must hold.
+        let expected = include_str!("../../tests/goldens/kitti_device_memory.txt");
+        assert_eq!(planned.to_string() + "\n", expected, "{planned}");
+        let half = device_memory(&manifest, CanvasFormat { half: true, channels_last: true }).unwrap();
+        assert!(half.total_bytes() < planned.total_bytes());
+    }
 }

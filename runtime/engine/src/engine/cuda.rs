@@ -195,11 +195,6 @@ impl CudaStages {
     pub(super) fn describe(&self) -> String {
         format!("CUDA, {}", self.stream.device().info().name)
     }
-
-    /// The plan of the device's memory, as a table.
-    pub(super) fn memory_plan(&self) -> String {
-        self.buffers.arena.layout().to_string()
-    }
 }
 
 fn at(stage: Stage) -> impl Fn(DeviceFault) -> FrameError {

@@ -54,6 +54,7 @@ pub(super) fn records_of(cloud: &CloudView<'_>) -> Option<Records> {
         Source::Mapped { stride_bytes, columns, .. } => of(stride_bytes, ChunkColumns::of(&columns)),
         Source::Records4(_) => of(16, ChunkColumns::floats(4)),
         Source::Records5(_) | Source::Points(_) => of(20, ChunkColumns::floats(5)),
+        Source::Sweeps(_) => None,
     }
 }
 
@@ -104,6 +105,8 @@ pub(super) fn copy(cloud: &CloudView<'_>, first: usize, buffer: &mut [u8]) -> Re
             }
             Ok(Chunk { n_points: n, n_bytes: n * 20, columns: ChunkColumns::floats(5) })
         }
+        // Its sweeps come here one by one.
+        Source::Sweeps(_) => Ok(Chunk { n_points: 0, n_bytes: 0, columns: ChunkColumns::floats(0) }),
     }
 }
 

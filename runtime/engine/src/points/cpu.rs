@@ -1,7 +1,10 @@
 //! The points stage on the CPU: records to points, and every drop counted by its cause.
 
 use super::summary::PointsSummary;
+use super::sweeps::Sweep;
 use super::view::{CloudView, Columns, MAX_STRIDE_BYTES, Source, array};
+use crate::device::mapped::Vanished;
+use pilotis_kernels::frame::{SUM_LIMIT, SUM_SCALE};
 use pilotis_spec::{
     FieldName, FrameError, FrameErrorCode, FrameFlags, FrameReport, Grid, Point, ScalarType, Stage,
 };
@@ -34,8 +37,8 @@ impl PointsStage {
 
     /// The points of a cloud that are finite and in range, in input order.
     ///
-    /// Sets `n_points`, `n_points_kept`, `dropped_nan`, `dropped_out_of_range` and
-    /// `dropped_over_capacity` of the report, which add up, and inserts its flags. A point is
+    /// Sets `n_points`, `n_points_kept`, `dropped_nan`, `dropped_near_sensor`, `dropped_out_of_range`
+    /// and `dropped_over_capacity` of the report, which add up, and inserts its flags. A point is
     /// counted under the first cause that applies, in that order. The time lag is read only
     /// where `needs_time_lag`, and is 0 otherwise and where the cloud has none: a single sweep.
     ///
@@ -65,46 +68,20 @@ impl PointsStage {
             error(FrameErrorCode::TruncatedCloud, cloud.n_points() as u64, u64::from(u32::MAX))
         })?;
         let mut sieve = Sieve::new(grid, &mut self.points);
-        match cloud.source {
-            Source::Bytes { bytes, columns } => {
-                convert(bytes, cloud.n_points(), columns.with_lag(needs_time_lag), &mut sieve);
-            }
-            Source::Mapped { file, start, stride_bytes, columns } => {
-                let columns = columns.with_lag(needs_time_lag);
-                let n_per_chunk = (self.staging.len() / stride_bytes.max(1)).max(1);
-                let mut n_done = 0;
-                while n_done < cloud.n_points() {
-                    let n = n_per_chunk.min(cloud.n_points() - n_done);
-                    let Some(chunk) = self.staging.get_mut(..n * stride_bytes) else { break };
-                    file.copy_to(start + n_done * stride_bytes, chunk)
-                        .map_err(|v| error(FrameErrorCode::CloudVanished, v.len_bytes, v.needed_bytes))?;
-                    convert(chunk, n, columns, &mut sieve);
-                    n_done += n;
-                }
-            }
-            Source::Records4(records) => {
-                for &[x, y, z, intensity] in records {
-                    sieve.take(Point { x, y, z, intensity, time_lag: 0.0 });
-                }
-            }
-            Source::Records5(records) => {
-                for &[x, y, z, intensity, lag] in records {
-                    let time_lag = if needs_time_lag { lag } else { 0.0 };
-                    sieve.take(Point { x, y, z, intensity, time_lag });
-                }
-            }
-            Source::Points(points) => {
-                for point in points {
-                    let time_lag = if needs_time_lag { point.time_lag } else { 0.0 };
-                    sieve.take(Point { time_lag, ..*point });
-                }
-            }
-        }
+        let fed = match cloud.source {
+            Source::Sweeps(sweeps) => sweeps.iter().try_for_each(|sweep| {
+                let mut into = SweepSieve { sweep, needs_time_lag, sieve: &mut sieve };
+                feed(sweep.cloud(), needs_time_lag, &mut self.staging, &mut into)
+            }),
+            _ => feed(cloud, needs_time_lag, &mut self.staging, &mut sieve),
+        };
+        fed.map_err(|v| error(FrameErrorCode::CloudVanished, v.len_bytes, v.needed_bytes))?;
         let n_kept = sieve.n_kept;
         report.n_points = n_points;
         report.n_points_kept = n_kept as u32;
         report.dropped_nan = sieve.n_nan;
         report.dropped_out_of_range = sieve.n_out_of_range;
+        report.dropped_near_sensor = sieve.n_near_sensor;
         report.dropped_over_capacity = sieve.n_over_capacity;
         self.summary = sieve.summary();
         if n_points == 0 {
@@ -142,6 +119,58 @@ impl Columns {
     }
 }
 
+/// Where points go.
+trait Sink {
+    fn take(&mut self, point: Point);
+}
+
+/// Gives every point of one cloud to a sink, in order. The time lag is that of the cloud where it
+/// is needed, else 0.
+fn feed(
+    cloud: &CloudView<'_>,
+    needs_time_lag: bool,
+    staging: &mut [u8],
+    sink: &mut impl Sink,
+) -> Result<(), Vanished> {
+    match cloud.source {
+        Source::Bytes { bytes, columns } => {
+            convert(bytes, cloud.n_points(), columns.with_lag(needs_time_lag), sink);
+        }
+        Source::Mapped { file, start, stride_bytes, columns } => {
+            let columns = columns.with_lag(needs_time_lag);
+            let n_per_chunk = (staging.len() / stride_bytes.max(1)).max(1);
+            let mut n_done = 0;
+            while n_done < cloud.n_points() {
+                let n = n_per_chunk.min(cloud.n_points() - n_done);
+                let Some(chunk) = staging.get_mut(..n * stride_bytes) else { break };
+                file.copy_to(start + n_done * stride_bytes, chunk)?;
+                convert(chunk, n, columns, sink);
+                n_done += n;
+            }
+        }
+        Source::Records4(records) => {
+            for &[x, y, z, intensity] in records {
+                sink.take(Point { x, y, z, intensity, time_lag: 0.0 });
+            }
+        }
+        Source::Records5(records) => {
+            for &[x, y, z, intensity, lag] in records {
+                let time_lag = if needs_time_lag { lag } else { 0.0 };
+                sink.take(Point { x, y, z, intensity, time_lag });
+            }
+        }
+        Source::Points(points) => {
+            for point in points {
+                let time_lag = if needs_time_lag { point.time_lag } else { 0.0 };
+                sink.take(Point { time_lag, ..*point });
+            }
+        }
+        // A sweep is never made of sweeps.
+        Source::Sweeps(_) => {}
+    }
+    Ok(())
+}
+
 /// Keeps good points, counts the others.
 struct Sieve<'a> {
     grid: &'a Grid,
@@ -149,10 +178,11 @@ struct Sieve<'a> {
     n_kept: usize,
     n_nan: u32,
     n_out_of_range: u32,
+    n_near_sensor: u32,
     n_over_capacity: u32,
-    intensity_sum: f64,
+    intensity_sum: i64,
     intensity_max: f32,
-    z_sum: f64,
+    z_sum: i64,
 }
 
 impl<'a> Sieve<'a> {
@@ -163,75 +193,99 @@ impl<'a> Sieve<'a> {
             n_kept: 0,
             n_nan: 0,
             n_out_of_range: 0,
+            n_near_sensor: 0,
             n_over_capacity: 0,
-            intensity_sum: 0.0,
+            intensity_sum: 0,
             intensity_max: f32::NEG_INFINITY,
-            z_sum: 0.0,
+            z_sum: 0,
         }
     }
 
+    /// Takes a finite point.
     #[inline(always)]
-    fn take(&mut self, point: Point) {
-        if !point.is_finite() {
-            self.n_nan += 1;
-        } else if !self.grid.contains(point.x, point.y, point.z) {
+    fn take_finite(&mut self, point: Point) {
+        if !self.grid.contains(point.x, point.y, point.z) {
             self.n_out_of_range += 1;
         } else if let Some(slot) = self.points.get_mut(self.n_kept) {
             *slot = point;
             self.n_kept += 1;
-            self.intensity_sum += f64::from(point.intensity);
+            self.intensity_sum += to_sum(point.intensity);
             self.intensity_max = self.intensity_max.max(point.intensity);
-            self.z_sum += f64::from(point.z);
+            self.z_sum += to_sum(point.z);
         } else {
             self.n_over_capacity += 1;
         }
     }
 
     fn summary(&self) -> PointsSummary {
-        if self.n_kept == 0 {
-            return PointsSummary::default();
-        }
-        let n = self.n_kept as f64;
-        PointsSummary {
-            n_points: self.n_kept as u32,
-            intensity_mean: self.intensity_sum / n,
-            intensity_max: self.intensity_max,
-            z_mean_m: self.z_sum / n,
+        PointsSummary::from_sums(self.n_kept as u32, self.intensity_sum, self.intensity_max, self.z_sum)
+    }
+}
+
+impl Sink for Sieve<'_> {
+    #[inline(always)]
+    fn take(&mut self, point: Point) {
+        if point.is_finite() {
+            self.take_finite(point);
+        } else {
+            self.n_nan += 1;
         }
     }
 }
 
-/// Feeds `n_points` of `bytes` to the sieve; the layouts of the data sets have a loop each.
-fn convert(bytes: &[u8], n_points: usize, columns: Columns, sieve: &mut Sieve<'_>) {
+/// A sieve behind the motion of a sweep.
+struct SweepSieve<'s, 'a> {
+    sweep: &'s Sweep<'s>,
+    needs_time_lag: bool,
+    sieve: &'s mut Sieve<'a>,
+}
+
+impl Sink for SweepSieve<'_, '_> {
+    #[inline(always)]
+    fn take(&mut self, point: Point) {
+        if !point.is_finite() {
+            self.sieve.n_nan += 1;
+        } else if self.sweep.is_near(&point) {
+            self.sieve.n_near_sensor += 1;
+        } else {
+            self.sieve.take_finite(self.sweep.moved(point, self.needs_time_lag));
+        }
+    }
+}
+
+/// A value in units of 1 / [`SUM_SCALE`], towards zero: integers add up to the same sum in any order.
+#[inline(always)]
+fn to_sum(value: f32) -> i64 {
+    (value.clamp(-SUM_LIMIT, SUM_LIMIT) * SUM_SCALE) as i64
+}
+
+/// Feeds `n_points` of `bytes` to a sink; the layouts of the data sets have a loop each.
+fn convert(bytes: &[u8], n_points: usize, columns: Columns, sink: &mut impl Sink) {
     let has_lag = columns.time_lag.is_some();
     match columns.packing() {
-        Some((ScalarType::F32, 16)) if !has_lag => packed_f32::<16, false>(bytes, n_points, sieve),
-        Some((ScalarType::F32, 20)) if has_lag => packed_f32::<20, true>(bytes, n_points, sieve),
-        Some((ScalarType::F32, 20)) => packed_f32::<20, false>(bytes, n_points, sieve),
-        _ => by_columns(bytes, n_points, columns, sieve),
+        Some((ScalarType::F32, 16)) if !has_lag => packed_f32::<16, false>(bytes, n_points, sink),
+        Some((ScalarType::F32, 20)) if has_lag => packed_f32::<20, true>(bytes, n_points, sink),
+        Some((ScalarType::F32, 20)) => packed_f32::<20, false>(bytes, n_points, sink),
+        _ => by_columns(bytes, n_points, columns, sink),
     }
 }
 
 /// Records of `f32` that begin with `x, y, z, intensity`.
-fn packed_f32<const STRIDE: usize, const HAS_LAG: bool>(
-    bytes: &[u8],
-    n_points: usize,
-    sieve: &mut Sieve<'_>,
-) {
+fn packed_f32<const STRIDE: usize, const HAS_LAG: bool>(bytes: &[u8], n_points: usize, sink: &mut impl Sink) {
     let (records, _) = bytes.as_chunks::<STRIDE>();
     for record in records.iter().take(n_points) {
         // The offsets are constants below STRIDE, so the compiler drops the checks.
         let value = |i: usize| array(record, i * 4).map_or(f32::NAN, f32::from_le_bytes);
         let time_lag = if HAS_LAG { value(4) } else { 0.0 };
-        sieve.take(Point { x: value(0), y: value(1), z: value(2), intensity: value(3), time_lag });
+        sink.take(Point { x: value(0), y: value(1), z: value(2), intensity: value(3), time_lag });
     }
 }
 
 /// Any columns.
-fn by_columns(bytes: &[u8], n_points: usize, columns: Columns, sieve: &mut Sieve<'_>) {
+fn by_columns(bytes: &[u8], n_points: usize, columns: Columns, sink: &mut impl Sink) {
     for idx in 0..n_points {
         let optional = |column: &Option<super::Column>| column.as_ref().map_or(0.0, |c| c.read(bytes, idx));
-        sieve.take(Point {
+        sink.take(Point {
             x: columns.x.read(bytes, idx),
             y: columns.y.read(bytes, idx),
             z: columns.z.read(bytes, idx),

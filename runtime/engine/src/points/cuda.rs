@@ -3,7 +3,7 @@
 
 use super::chunk::{self, ChunkColumns, MIN_CHUNK_BYTES, Records, UNMOVED};
 use super::summary::PointsSummary;
-use super::view::CloudView;
+use super::view::{CloudView, Source};
 use crate::device::cuda::{Arena, DeviceFault, Kernel, Modules, Pinned, Slot, Stream};
 use crate::engine::buffers::{Buffers, n_blocks};
 use crate::error::BuildError;
@@ -107,7 +107,14 @@ impl CudaPoints {
             error(FrameErrorCode::TruncatedCloud, cloud.n_points() as u64, u64::from(u32::MAX))
         })?;
         self.staged = Staged::default();
-        self.stage(cloud, UNMOVED, stream)?;
+        match cloud.source {
+            Source::Sweeps(sweeps) => {
+                for sweep in sweeps {
+                    self.stage(sweep.cloud(), sweep.part(), stream)?;
+                }
+            }
+            _ => self.stage(cloud, UNMOVED, stream)?,
+        }
         self.flush(stream).map_err(|fault| fault.at(Stage::Points))?;
         Ok(n_points)
     }

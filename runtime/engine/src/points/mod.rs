@@ -3,6 +3,7 @@
 //! [`CloudFile`] opens a file (cold path), [`CloudView`] says where the fields lie, and
 //! [`PointsStage`] turns a view into [`pilotis_spec::Point`]s (hot path). One file a concern:
 //! `bin` headerless records; `pcd_header`, `pcd` and `lzf` PCD files; `view` where fields lie;
+//! `sweeps` several clouds as one; `chunk` what goes up to a card;
 //! `cpu` the stage; `summary` whether a frame looks like the training data.
 
 mod bin;
@@ -13,6 +14,7 @@ mod lzf;
 mod pcd;
 mod pcd_header;
 mod summary;
+mod sweeps;
 mod view;
 
 #[cfg(test)]
@@ -20,6 +22,7 @@ mod on_real_files;
 
 pub use cpu::PointsStage;
 pub use summary::{Comparison, OnMismatch, PointsSummary};
+pub use sweeps::{Pose, Sweep, SweepError, to_key};
 pub use view::CloudView;
 
 use crate::device::mapped::MappedFile;

@@ -1,5 +1,6 @@
 //! Summary: whether the points of a frame look like those that the model was trained on.
 
+use pilotis_kernels::frame::SUM_SCALE;
 use pilotis_spec::{FrameError, FrameErrorCode, FrameFlags, FrameReport, InputStatistics, Stage};
 
 /// Fewer points than this say nothing about a sensor.
@@ -10,7 +11,8 @@ const INTENSITY_FACTOR: f64 = 16.0;
 /// A sensor that sits a metre higher or lower sees other heights than the anchors'.
 const HEIGHT_M: f64 = 1.0;
 
-/// Statistics of the kept points of a frame, summed in `f64` in input order.
+/// Statistics of the kept points of a frame. They are summed as integers, so that their order does
+/// not matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PointsSummary {
     /// Points kept.
@@ -24,12 +26,12 @@ pub struct PointsSummary {
 }
 
 impl PointsSummary {
-    /// The statistics of sums in units of 1 / `SUM_SCALE`.
+    /// The statistics of sums in units of 1 / [`SUM_SCALE`].
     pub fn from_sums(n_points: u32, intensity_sum: i64, intensity_max: f32, z_sum: i64) -> Self {
         if n_points == 0 {
             return Self::default();
         }
-        let mean = |sum: i64| sum as f64 / f64::from(pilotis_kernels::frame::SUM_SCALE) / f64::from(n_points);
+        let mean = |sum: i64| sum as f64 / f64::from(SUM_SCALE) / f64::from(n_points);
         Self { n_points, intensity_mean: mean(intensity_sum), intensity_max, z_mean_m: mean(z_sum) }
     }
 }

@@ -1,5 +1,6 @@
 //! Views: where the fields of a cloud lie, without copying it.
 
+use super::sweeps::Sweep;
 use crate::device::mapped::MappedFile;
 use pilotis_spec::{FieldName, FrameError, FrameErrorCode, Point, PointLayout, ScalarType, Stage};
 
@@ -38,6 +39,8 @@ pub(super) enum Source<'a> {
     Records5(&'a [[f32; 5]]),
     /// A caller's points.
     Points(&'a [Point]),
+    /// Clouds one after the other, none of which is of this kind.
+    Sweeps(&'a [Sweep<'a>]),
 }
 
 /// A borrowed cloud: how many points, and where each field of them lies. Nothing is copied.
@@ -86,6 +89,13 @@ impl<'a> CloudView<'a> {
         Self { source: Source::Points(points), n_points: points.len() }
     }
 
+    /// A view of several sweeps as one cloud, in the order of the slice; put the key sweep first, so
+    /// that its points are the first of their pillars.
+    pub fn from_sweeps(sweeps: &'a [Sweep<'a>]) -> Self {
+        let n_points = sweeps.iter().fold(0_usize, |n, s| n.saturating_add(s.cloud().n_points()));
+        Self { source: Source::Sweeps(sweeps), n_points }
+    }
+
     /// A view of columns over memory; `None` where a value would lie outside.
     pub(super) fn of_bytes(bytes: &'a [u8], n_points: usize, columns: Columns) -> Option<Self> {
         columns.fit(n_points, bytes.len()).then_some(())?;
@@ -122,6 +132,10 @@ impl<'a> CloudView<'a> {
             Source::Bytes { columns, .. } | Source::Mapped { columns, .. } => columns,
             Source::Records4(_) => return !matches!(field, FieldName::TimeLag | FieldName::Other),
             Source::Records5(_) | Source::Points(_) => return field != FieldName::Other,
+            // What one sweep lacks, the cloud lacks; the lag comes with the sweep.
+            Source::Sweeps(sweeps) => {
+                return field == FieldName::TimeLag || sweeps.iter().all(|s| s.cloud().has(field));
+            }
         };
         match field {
             FieldName::X | FieldName::Y | FieldName::Z => true,
