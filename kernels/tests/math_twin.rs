@@ -60,14 +60,11 @@ fn records() -> Vec<Record> {
             all.push([HEADING, *a, 0]);
         }
     }
-<<<<<<< HEAD
-=======
     // Next to multiples of a quarter turn, where the last part of its length counts.
     for k in -60_i32..=60 {
         let at = (f64::from(k) * std::f64::consts::FRAC_PI_2).to_bits();
         all.extend([[SIN_COS, at, 0], [SIN_COS, at.wrapping_add(1), 0]].into_iter().filter(|_| k != 0));
     }
->>>>>>> boxes
     let small =
         |v: u64, reach: f32| u64::from((((v >> 40) as f32 / (1 << 23) as f32 - 1.0) * reach).to_bits());
     for _ in 0..200_000 {

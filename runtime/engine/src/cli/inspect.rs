@@ -4,7 +4,9 @@ use super::output::{Output, complain};
 use super::{Outcome, input, model, with_exit_codes};
 use anyhow::{Context, Result, anyhow};
 use pilotis_runtime::points::{CloudFormat, Comparison, PointsStage};
-use pilotis_runtime::{BuildErrorKind, CloudFile, EngineBuilder, Package, golden, package};
+use pilotis_runtime::{
+    BuildErrorKind, CanvasFormat, CloudFile, EngineBuilder, Package, device_memory, golden, package,
+};
 use pilotis_spec::manifest::DIGESTS_FILE;
 use pilotis_spec::{
     EncoderSpec, FieldName, FrameReport, Grid, HeadLayout, Manifest, PillarMode, PillarsSpec, Point,
@@ -107,6 +109,7 @@ fn of_package(dir: &Path) -> Result<Findings> {
         let n_bytes = package.file(file).map_or(0, <[u8]>::len);
         findings.say("file", format_args!("{file}: {n_bytes} bytes, SHA-256 {digest}"));
     }
+    say_device_memory(package.manifest(), &mut findings);
     check_golden(&package, &mut findings);
     Ok(findings)
 }
@@ -192,6 +195,20 @@ fn of_manifest(manifest: &Manifest, findings: &mut Findings) {
 fn name_of(choice: &impl serde::Serialize) -> String {
     let value = serde_json::to_value(choice).unwrap_or_default();
     value.as_str().map_or_else(|| "unknown".to_owned(), str::to_owned)
+}
+
+/// What a card must hold; planned, not allocated.
+fn say_device_memory(manifest: &Manifest, findings: &mut Findings) {
+    match device_memory(manifest, CanvasFormat::default()) {
+        Ok(memory) => findings.say(
+            "on a card",
+            format_args!(
+                "{:.1} MiB of device memory around the network",
+                memory.total_bytes() as f64 / f64::from(1 << 20)
+            ),
+        ),
+        Err(e) => findings.object("on a card", input::describe(&anyhow!(e))),
+    }
 }
 
 fn check_golden(package: &Package, findings: &mut Findings) {
