@@ -192,8 +192,10 @@ fn after_a_frame_that_failed_half_way_the_next_one_is_as_ever() {
     assert_eq!(after, before);
     // A cloud without intensity does not get as far as the card.
     let blind: PointLayout = "f32:x,y,z,_".parse().unwrap();
-    let error = pair.card.infer(&CloudView::from_bytes(&bytes, &blind).unwrap()).unwrap_err();
-    assert_eq!(error.code, FrameErrorCode::MissingField);
+    for engine in [&mut pair.cpu, &mut pair.card] {
+        let error = engine.infer(&CloudView::from_bytes(&bytes, &blind).unwrap()).unwrap_err();
+        assert_eq!(error.code, FrameErrorCode::MissingField);
+    }
     pair.assert_alike(&CloudView::from_points(&points));
 }
 
