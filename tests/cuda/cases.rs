@@ -1,6 +1,8 @@
 //! Models and clouds made from a seed: every shape that a manifest may have, small enough to run
 //! in milliseconds, and clouds that are out to break something.
 
+#![allow(clippy::approx_constant, reason = "the published models write 0.78539")]
+
 use pilotis_runtime::Package;
 use pilotis_runtime::package::sha256_hex;
 use pilotis_spec::manifest::{DIGESTS_FILE, ENCODER_FILE, MANIFEST_FILE, SCHEMA_VERSION};

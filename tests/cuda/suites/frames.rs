@@ -1,6 +1,7 @@
 //! Clouds of every origin, faults on the way, and what a frame may cost: the engine on a card.
 
 #![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait")]
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
 use pilotis_cuda_tests::{Answers, cases, engine, why_no_device};
 use pilotis_runtime::points::{Pose, Sweep, to_key};
@@ -89,7 +90,9 @@ fn clouds_of_every_layout_and_origin_come_out_alike() {
     let mut pair = Pair::of(7, |m| m.points.max_points = 3000);
     let points = ordinary(&pair.manifest);
     let folder = tempfile::tempdir().unwrap();
-    for text in ["kitti", "nuscenes", "nuscenes-sweeps-f16", "f64:_,z,y,x,intensity", "f32:y,x,z,time_lag,intensity"] {
+    for text in
+        ["kitti", "nuscenes", "nuscenes-sweeps-f16", "f64:_,z,y,x,intensity", "f32:y,x,z,time_lag,intensity"]
+    {
         let layout: PointLayout = text.parse().unwrap();
         let mut bytes = Vec::new();
         points.iter().for_each(|p| layout.write(p, &mut bytes));
@@ -153,8 +156,10 @@ fn sweeps_are_moved_and_aged_alike() {
             .enumerate()
             .map(|(i, cloud)| {
                 let half = 0.01 * i as f64;
-                let then =
-                    Pose { rotation: [half.cos(), 0.0, 0.0, half.sin()], translation: [0.3 * i as f64, -0.1, 0.02] };
+                let then = Pose {
+                    rotation: [half.cos(), 0.0, 0.0, half.sin()],
+                    translation: [0.3 * i as f64, -0.1, 0.02],
+                };
                 let motion = (i > 0).then(|| to_key(&still, &then, &still, &still).unwrap());
                 Sweep::new(CloudView::from_points(cloud), motion, 0.05 * i as f32, 1.0).unwrap()
             })
@@ -213,7 +218,11 @@ fn a_frame_allocates_nothing_of_ours() {
         for kind in 0..7 {
             let cloud = cases::cloud(&pair.manifest, kind, seed);
             let view = CloudView::from_points(&cloud);
-            assert_eq!(n_of(&mut || assert!(pair.card.infer(&view).is_ok())), 0, "model {seed}, cloud {kind}");
+            assert_eq!(
+                n_of(&mut || assert!(pair.card.infer(&view).is_ok())),
+                0,
+                "model {seed}, cloud {kind}"
+            );
         }
     }
 }

@@ -1,3 +1,5 @@
+#![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
 use super::*;
 use crate::points::PointsStage;
 use pilotis_spec::{FrameReport, Grid, PointLayout};

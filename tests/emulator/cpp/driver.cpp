@@ -1,0 +1,473 @@
+// A driver library without a device: memory is the host's, kernels are those of threads.cpp.
+//
+// It is called as the real one is. What the real one would answer to wrong arguments, it answers; what
+// the real one would not notice (a range past the end of an allocation), it notices.
+//
+// Switches of the environment:
+//   PILOTIS_EMULATOR_SEED=N             order of threads and blocks
+//   PILOTIS_EMULATOR_LAZY=1             a stream's work is done when somebody waits for it, not before
+//   PILOTIS_EMULATOR_SKIP_KERNELS=1     launches do nothing: for what the host's part of a frame costs
+//   PILOTIS_EMULATOR_FAULT=F:CODE[:N]   function F answers CODE, from its N-th call on; codes of 700 and
+//                                       more answer every call of any function from then on
+//   PILOTIS_EMULATOR_VERSION=12000      version of CUDA
+//   PILOTIS_EMULATOR_DEVICES=N          number of devices
+//   PILOTIS_EMULATOR_FREE_BYTES=N       free memory
+//   PILOTIS_EMULATOR_COUNTS=FILE        what was called is written there when the process ends
+#include <time.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "threads.h"
+
+#define API extern "C" __attribute__((visibility("default"))) int
+
+namespace {
+
+using Address = uint64_t;
+using Work = std::function<void()>;
+
+constexpr int SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101;
+constexpr int INVALID_PTX = 218, NOT_FOUND = 500, CAPTURE_INVALID = 901;
+constexpr size_t TOTAL_BYTES = 8ull << 30;
+
+struct Stream {
+    bool is_capturing = false;
+    std::vector<Work> queue;
+};
+
+struct Event {
+    double ms = 0;
+};
+
+struct Graph {
+    std::vector<Work> works;
+};
+
+struct Module {
+    std::string ptx;
+};
+
+std::recursive_mutex the_lock;
+std::map<Address, size_t> allocations;
+std::map<std::string, unsigned long long> counts;
+Stream default_stream;
+int sticky = 0;
+thread_local void* current_context = nullptr;
+
+long long number(const char* name, long long otherwise) {
+    const char* text = getenv(name);
+    return text ? atoll(text) : otherwise;
+}
+
+void write_counts() {
+    FILE* file = fopen(getenv("PILOTIS_EMULATOR_COUNTS"), "w");
+    if (!file) return;
+    for (const auto& [name, n] : counts) fprintf(file, "%s %llu\n", name.c_str(), n);
+    fclose(file);
+}
+
+// Counts a call, and answers with the fault that it was told to have.
+int enter(const char* function) {
+    static bool is_counting = getenv("PILOTIS_EMULATOR_COUNTS") && atexit(write_counts) == 0;
+    unsigned long long n = ++counts[function];
+    (void)is_counting;
+    if (sticky) return sticky;
+    const char* fault = getenv("PILOTIS_EMULATOR_FAULT");
+    size_t length = strlen(function);
+    if (!fault || strncmp(fault, function, length) != 0 || fault[length] != ':') return SUCCESS;
+    int code = 0;
+    unsigned long long from = 1;
+    sscanf(fault + length + 1, "%d:%llu", &code, &from);
+    if (n < from) return SUCCESS;
+    if (code >= 700) sticky = code;
+    return code;
+}
+
+// Every function: one at a time, counted, with its fault.
+#define ENTER(function)                                   \
+    std::lock_guard<std::recursive_mutex> guard(the_lock); \
+    if (int fault = enter(function)) return fault
+
+bool is_allocated(Address at, size_t n_bytes) {
+    auto next = allocations.upper_bound(at);
+    if (next == allocations.begin()) return false;
+    auto& [start, size] = *--next;
+    return at + n_bytes <= start + size;
+}
+
+Stream& stream_of(void* handle) { return handle ? *(Stream*)handle : default_stream; }
+
+void finish(Stream& stream) {
+    std::vector<Work> works;
+    works.swap(stream.queue);
+    for (const Work& work : works) work();
+}
+
+// The order of all streams is that of the calls: nothing here runs side by side.
+std::vector<Stream*> all_streams = {&default_stream};
+
+void finish_all() {
+    for (Stream* stream : all_streams)
+        if (!stream->is_capturing) finish(*stream);
+}
+
+int enqueue(void* handle, Work work) {
+    static bool is_lazy = number("PILOTIS_EMULATOR_LAZY", 0) != 0;
+    Stream& stream = stream_of(handle);
+    if (stream.is_capturing || is_lazy) stream.queue.push_back(std::move(work));
+    else work();
+    return SUCCESS;
+}
+
+double now_ms() {
+    timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
+}
+
+// Whether the text has an entry of this name whose one parameter has this many bytes.
+bool has_entry(const std::string& ptx, const Kernel& kernel) {
+    size_t entry = ptx.find(std::string(".entry ") + kernel.name + "(");
+    if (entry == std::string::npos) return false;
+    size_t end = ptx.find(')', entry), open = ptx.find('[', entry);
+    if (open == std::string::npos || open > end) return false;
+    size_t n_bytes = strtoull(ptx.c_str() + open + 1, nullptr, 10);
+    if (n_bytes == kernel.params_bytes) return true;
+    fprintf(stderr, "emulator: `%s` takes %zu bytes in the PTX and %zu in the source\n", kernel.name, n_bytes,
+            kernel.params_bytes);
+    return false;
+}
+
+int allocate(Address* at, size_t n_bytes) {
+    void* memory = nullptr;
+    if (n_bytes == 0) return INVALID_VALUE;
+    if (posix_memalign(&memory, 512, n_bytes) != 0) return OUT_OF_MEMORY;
+    memset(memory, 0xcd, n_bytes);
+    allocations[(Address)memory] = n_bytes;
+    *at = (Address)memory;
+    return SUCCESS;
+}
+
+}  // namespace
+
+// ---- The driver and its device.
+
+API cuInit(unsigned) {
+    ENTER("cuInit");
+    return number("PILOTIS_EMULATOR_DEVICES", 1) > 0 ? SUCCESS : NO_DEVICE;
+}
+
+API cuDriverGetVersion(int* version) {
+    ENTER("cuDriverGetVersion");
+    *version = (int)number("PILOTIS_EMULATOR_VERSION", 12080);
+    return SUCCESS;
+}
+
+API cuDeviceGetCount(int* n) {
+    ENTER("cuDeviceGetCount");
+    *n = (int)number("PILOTIS_EMULATOR_DEVICES", 1);
+    return SUCCESS;
+}
+
+API cuDeviceGet(int* device, int ordinal) {
+    ENTER("cuDeviceGet");
+    if (ordinal < 0 || ordinal >= number("PILOTIS_EMULATOR_DEVICES", 1)) return INVALID_DEVICE;
+    *device = ordinal;
+    return SUCCESS;
+}
+
+API cuDeviceGetName(char* name, int n, int) {
+    ENTER("cuDeviceGetName");
+    snprintf(name, n, "Emulated device (host threads)");
+    return SUCCESS;
+}
+
+API cuDeviceTotalMem_v2(size_t* n_bytes, int) {
+    ENTER("cuDeviceTotalMem");
+    *n_bytes = TOTAL_BYTES;
+    return SUCCESS;
+}
+
+API cuDeviceGetAttribute(int* value, int attribute, int) {
+    ENTER("cuDeviceGetAttribute");
+    // Numbers of cuda.h; those of a laptop's RTX 4070.
+    static const std::map<int, int> attributes = {
+        {1, 1024},      // threads a block
+        {10, 32},       // lanes a warp
+        {13, 1500000},  // clock in kHz
+        {16, 36},       // multiprocessors
+        {36, 8001000},  // memory clock in kHz
+        {37, 128},      // memory bus in bits
+        {38, 33554432}, // level-two cache in bytes
+        {75, 8},        // compute capability, major
+        {76, 9},        // minor
+        {115, 1},       // memory pools
+    };
+    auto found = attributes.find(attribute);
+    *value = found == attributes.end() ? 0 : found->second;
+    return SUCCESS;
+}
+
+API cuDevicePrimaryCtxRetain(void** context, int device) {
+    ENTER("cuDevicePrimaryCtxRetain");
+    *context = (void*)(uintptr_t)(0x1000 + device);
+    return SUCCESS;
+}
+
+API cuDevicePrimaryCtxRelease_v2(int) {
+    ENTER("cuDevicePrimaryCtxRelease");
+    return SUCCESS;
+}
+
+API cuCtxSetCurrent(void* context) {
+    ENTER("cuCtxSetCurrent");
+    current_context = context;
+    return SUCCESS;
+}
+
+API cuCtxGetCurrent(void** context) {
+    ENTER("cuCtxGetCurrent");
+    *context = current_context;
+    return SUCCESS;
+}
+
+API cuCtxSynchronize() {
+    ENTER("cuCtxSynchronize");
+    finish_all();
+    return SUCCESS;
+}
+
+// ---- Memory.
+
+API cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
+    ENTER("cuMemGetInfo");
+    *free_bytes = (size_t)number("PILOTIS_EMULATOR_FREE_BYTES", 7ll << 30);
+    *total_bytes = TOTAL_BYTES;
+    return SUCCESS;
+}
+
+API cuMemAlloc_v2(Address* at, size_t n_bytes) {
+    ENTER("cuMemAlloc");
+    if (n_bytes > (size_t)number("PILOTIS_EMULATOR_FREE_BYTES", 7ll << 30)) return OUT_OF_MEMORY;
+    return allocate(at, n_bytes);
+}
+
+API cuMemFree_v2(Address at) {
+    ENTER("cuMemFree");
+    auto found = allocations.find(at);
+    if (found == allocations.end()) return INVALID_VALUE;
+    finish_all();
+    memset((void*)at, 0xdd, found->second);
+    allocations.erase(found);
+    free((void*)at);
+    return SUCCESS;
+}
+
+API cuMemHostAlloc(void** at, size_t n_bytes, unsigned) {
+    ENTER("cuMemHostAlloc");
+    if (posix_memalign(at, 4096, n_bytes ? n_bytes : 1) != 0) return OUT_OF_MEMORY;
+    memset(*at, 0xcd, n_bytes);
+    return SUCCESS;
+}
+
+API cuMemFreeHost(void* at) {
+    ENTER("cuMemFreeHost");
+    finish_all();
+    free(at);
+    return SUCCESS;
+}
+
+API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t n_bytes, void* stream) {
+    ENTER("cuMemcpyHtoDAsync");
+    if (!is_allocated(to, n_bytes)) return INVALID_VALUE;
+    counts["bytes_to_device"] += n_bytes;
+    return enqueue(stream, [=] { memcpy((void*)to, from, n_bytes); });
+}
+
+API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t n_bytes, void* stream) {
+    ENTER("cuMemcpyDtoHAsync");
+    if (!is_allocated(from, n_bytes)) return INVALID_VALUE;
+    counts["bytes_to_host"] += n_bytes;
+    return enqueue(stream, [=] { memcpy(to, (const void*)from, n_bytes); });
+}
+
+API cuMemsetD8Async(Address at, unsigned char value, size_t n, void* stream) {
+    ENTER("cuMemsetD8Async");
+    if (!is_allocated(at, n)) return INVALID_VALUE;
+    return enqueue(stream, [=] { memset((void*)at, value, n); });
+}
+
+API cuMemsetD32Async(Address at, unsigned value, size_t n, void* stream) {
+    ENTER("cuMemsetD32Async");
+    if (at % 4 != 0 || !is_allocated(at, 4 * n)) return INVALID_VALUE;
+    return enqueue(stream, [=] {
+        for (size_t i = 0; i < n; ++i) ((unsigned*)at)[i] = value;
+    });
+}
+
+// ---- Modules and launches.
+
+API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) {
+    ENTER("cuModuleLoadData");
+    const char* text = (const char*)image;
+    if (!strstr(text, ".version") || !strstr(text, ".target")) return INVALID_PTX;
+    *module = new Module{text};
+    return SUCCESS;
+}
+
+API cuModuleLoadData(void** module, const void* image) { return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr); }
+
+API cuModuleUnload(void* module) {
+    ENTER("cuModuleUnload");
+    delete (Module*)module;
+    return SUCCESS;
+}
+
+API cuModuleGetFunction(void** function, void* module, const char* name) {
+    ENTER("cuModuleGetFunction");
+    const Kernel* kernel = find_kernel(name);
+    if (!kernel || !has_entry(((Module*)module)->ptx, *kernel)) return NOT_FOUND;
+    *function = (void*)kernel;
+    return SUCCESS;
+}
+
+API cuFuncGetAttribute(int* value, int attribute, void*) {
+    ENTER("cuFuncGetAttribute");
+    *value = attribute == 0 ? 1024 : 0;
+    return SUCCESS;
+}
+
+API cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x,
+                   unsigned block_y, unsigned block_z, unsigned, void* stream, void** params, void**) {
+    ENTER("cuLaunchKernel");
+    const Kernel& kernel = *(const Kernel*)function;
+    bool is_flat = grid_y == 1 && grid_z == 1 && block_y == 1 && block_z == 1;
+    if (!is_flat || grid_x == 0 || block_x == 0 || block_x > 1024) return INVALID_VALUE;
+    ++counts[std::string("launches_of_") + kernel.name];
+    if (getenv("PILOTIS_EMULATOR_SKIP_KERNELS")) return SUCCESS;
+    // As the driver does: what the parameters are now is what the kernel gets.
+    auto copied = std::make_shared<std::vector<char>>((char*)params[0], (char*)params[0] + kernel.params_bytes);
+    return enqueue(stream, [=, &kernel] { run_grid(kernel, grid_x, block_x, copied->data()); });
+}
+
+// ---- Streams, events and graphs.
+
+API cuStreamCreate(void** stream, unsigned) {
+    ENTER("cuStreamCreate");
+    all_streams.push_back(new Stream);
+    *stream = all_streams.back();
+    return SUCCESS;
+}
+
+API cuStreamDestroy_v2(void* stream) {
+    ENTER("cuStreamDestroy");
+    finish(*(Stream*)stream);
+    std::erase(all_streams, (Stream*)stream);
+    delete (Stream*)stream;
+    return SUCCESS;
+}
+
+API cuStreamSynchronize(void* stream) {
+    ENTER("cuStreamSynchronize");
+    finish(stream_of(stream));
+    return SUCCESS;
+}
+
+API cuStreamBeginCapture_v2(void* handle, int) {
+    ENTER("cuStreamBeginCapture");
+    if (!handle) return INVALID_VALUE;
+    Stream& stream = stream_of(handle);
+    finish(stream);
+    stream.is_capturing = true;
+    return SUCCESS;
+}
+
+API cuStreamEndCapture(void* handle, void** graph) {
+    ENTER("cuStreamEndCapture");
+    Stream& stream = stream_of(handle);
+    if (!stream.is_capturing) return CAPTURE_INVALID;
+    stream.is_capturing = false;
+    *graph = new Graph{std::move(stream.queue)};
+    stream.queue.clear();
+    return SUCCESS;
+}
+
+API cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long) {
+    ENTER("cuGraphInstantiate");
+    *executable = new Graph(*(Graph*)graph);
+    return SUCCESS;
+}
+
+API cuGraphLaunch(void* executable, void* stream) {
+    ENTER("cuGraphLaunch");
+    for (const Work& work : ((Graph*)executable)->works) enqueue(stream, work);
+    return SUCCESS;
+}
+
+API cuGraphExecDestroy(void* executable) {
+    ENTER("cuGraphExecDestroy");
+    finish_all();
+    delete (Graph*)executable;
+    return SUCCESS;
+}
+
+API cuGraphDestroy(void* graph) {
+    ENTER("cuGraphDestroy");
+    delete (Graph*)graph;
+    return SUCCESS;
+}
+
+API cuEventCreate(void** event, unsigned) {
+    ENTER("cuEventCreate");
+    *event = new Event;
+    return SUCCESS;
+}
+
+API cuEventRecord(void* handle, void* stream) {
+    ENTER("cuEventRecord");
+    Event* event = (Event*)handle;
+    return enqueue(stream, [=] { event->ms = now_ms(); });
+}
+
+API cuEventSynchronize(void*) {
+    ENTER("cuEventSynchronize");
+    finish_all();
+    return SUCCESS;
+}
+
+API cuEventQuery(void*) {
+    ENTER("cuEventQuery");
+    return SUCCESS;
+}
+
+API cuEventElapsedTime_v2(float* ms, void* start, void* end) {
+    ENTER("cuEventElapsedTime");
+    *ms = (float)(((Event*)end)->ms - ((Event*)start)->ms);
+    return SUCCESS;
+}
+
+API cuEventElapsedTime(float* ms, void* start, void* end) { return cuEventElapsedTime_v2(ms, start, end); }
+
+API cuEventDestroy_v2(void* event) {
+    ENTER("cuEventDestroy");
+    finish_all();
+    delete (Event*)event;
+    return SUCCESS;
+}
+
+API cuGetErrorName(int, const char** name) {
+    *name = "CUDA_ERROR_EMULATED";
+    return SUCCESS;
+}
+
+API cuGetErrorString(int, const char** text) {
+    *text = "an error of the emulator";
+    return SUCCESS;
+}
