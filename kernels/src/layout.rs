@@ -55,7 +55,7 @@ pub fn layout_asserts<T: DeviceStruct>() -> String {
     let mut text = format!("static_assert(sizeof({name}) == {}, \"{name}\");\n", size_of::<T>());
     for Field { name: field, offset_bytes, size_bytes } in T::FIELDS {
         text += &format!(
-            "static_assert(__builtin_offsetof({name}, {field}) == {offset_bytes}, \"{name}::{field}\");\n\
+            "static_assert(OFFSET_OF({name}, {field}) == {offset_bytes}, \"{name}::{field}\");\n\
              static_assert(sizeof({name}::{field}) == {size_bytes}, \"{name}::{field}\");\n"
         );
     }

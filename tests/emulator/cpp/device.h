@@ -16,8 +16,13 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-// Shared memory lies in a section of its own, so that it can be spoilt before every block.
+// Shared memory lies in a section of its own, so that it can be spoilt before every block; but
+// AddressSanitizer guards only what lies where the compiler puts it.
+#ifdef __SANITIZE_ADDRESS__
+#define __shared__ static
+#else
 #define __shared__ static __attribute__((section("pilotis_shared")))
+#endif
 
 struct Dim3 {
     unsigned x = 1, y = 1, z = 1;

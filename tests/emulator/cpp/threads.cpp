@@ -150,7 +150,8 @@ bool release_warp(unsigned first, unsigned end) {
 
 void run_block(unsigned n_threads, unsigned& order_state) {
     static std::vector<unsigned> order;
-    memset(__start_pilotis_shared, SPOILT, __stop_pilotis_shared - __start_pilotis_shared);
+    if (__start_pilotis_shared)
+        memset(__start_pilotis_shared, SPOILT, __stop_pilotis_shared - __start_pilotis_shared);
 #ifdef __SANITIZE_ADDRESS__
     __asan_unpoison_memory_region(stacks, STACK_BYTES * n_threads);
 #endif
