@@ -211,7 +211,14 @@ pub fn cloud(manifest: &Manifest, kind: u64, seed: u64) -> Vec<Point> {
             let shape = [manifest.grid.nx(), manifest.grid.ny()];
             let edge = |axis: usize, rng: &mut ChaCha8Rng| {
                 let border = min[axis] + cell[axis] * rng.random_range(0..=shape[axis]) as f32;
-                let all = [border, border.next_up(), border.next_down(), min[axis], max[axis], max[axis].next_down()];
+                let all = [
+                    border,
+                    border.next_up(),
+                    border.next_down(),
+                    min[axis],
+                    max[axis],
+                    max[axis].next_down(),
+                ];
                 all[rng.random_range(0..all.len())]
             };
             for p in &mut points {

@@ -69,10 +69,7 @@ pub fn build(folder: &Path, options: &Options) -> Result<PathBuf> {
     hash.update([u8::from(options.sanitize)]);
     let compiler = compiler();
     hash.update(compiler.as_encoded_bytes());
-    let key = hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+    let key = hex(&hash.finalize());
     let done = folder.join(format!("emulator-{key}")).join(SONAME);
     if done.is_file() {
         return Ok(done);
@@ -166,24 +163,57 @@ fn unit(module: &Module, source: &str) -> Result<String> {
     Ok(text)
 }
 
+/// Compiles every unit that was not compiled before, and links all of them.
 fn compile(compiler: &OsString, files: &[(String, String)], folder: &Path, sanitize: bool) -> Result<()> {
     for (name, text) in files {
         fs::write(folder.join(name), text).with_context(|| format!("cannot write `{name}`"))?;
     }
-    let mut command = Command::new(compiler);
-    command.current_dir(folder).args(["-std=c++20", "-O1", "-g", "-fPIC", "-shared", "-fvisibility=hidden"]);
     // As the compiler of the PTX: every multiplication and every addition rounds.
-    command.args(["-ffp-contract=off", "-w", "-I."]);
-    command.arg(format!("-Wl,-soname,{SONAME}"));
+    let mut flags =
+        vec!["-std=c++20", "-O1", "-g1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-w"];
     if sanitize {
-        command.args(["-fsanitize=address", "-fno-omit-frame-pointer"]);
+        flags.extend(["-fsanitize=address", "-fno-omit-frame-pointer"]);
     }
-    command.args(["-o", SONAME]).args(files.iter().map(|(name, _)| name).filter(|n| n.ends_with(".cpp")));
+    let objects = folder.parent().unwrap_or(folder).join("objects");
+    fs::create_dir_all(&objects).with_context(|| format!("cannot make `{}`", objects.display()))?;
+    let is_header = |name: &str| !name.ends_with(".cpp");
+    let headers: Vec<_> = files.iter().filter(|(name, _)| is_header(name)).collect();
+    let mut link = vec![PathBuf::from("-shared")];
+    for (name, text) in files.iter().filter(|(name, _)| !is_header(name)) {
+        let mut hash = Sha256::new();
+        hash.update(compiler.as_encoded_bytes());
+        flags.iter().for_each(|flag| hash.update(flag));
+        headers.iter().for_each(|(_, header)| hash.update(header));
+        hash.update(text);
+        let object = objects.join(format!("{}.o", hex(&hash.finalize())));
+        if !object.is_file() {
+            let aside = object.with_extension(std::process::id().to_string());
+            let mut command = Command::new(compiler);
+            command.current_dir(folder).args(&flags).args(["-I.", "-c", name, "-o"]).arg(&aside);
+            run(compiler, &mut command)?;
+            fs::rename(&aside, &object).context("cannot move an object to its place")?;
+        }
+        link.push(object);
+    }
+    let mut command = Command::new(compiler);
+    command.current_dir(folder).args(&flags).args(link).args(["-o", SONAME]);
+    run(compiler, command.arg(format!("-Wl,-soname,{SONAME}")))
+}
+
+fn run(compiler: &OsString, command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| no_compiler(compiler))?;
     if !output.status.success() {
         bail!("the C++ compiler refuses the emulator:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(())
+}
+
+/// The first bytes of a digest.
+fn hex(digest: &[u8]) -> String {
+    digest.iter().take(8).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -198,7 +228,7 @@ mod tests {
         assert_eq!(build(folder.path(), &Options::default()).unwrap(), first);
         assert_eq!(fs::metadata(&first).unwrap().modified().unwrap(), written);
         let left: Vec<_> = fs::read_dir(folder.path()).unwrap().collect();
-        assert_eq!(left.len(), 1, "nothing is left aside: {left:?}");
+        assert_eq!(left.len(), 2, "nothing is left aside but the objects: {left:?}");
     }
 
     #[test]

@@ -236,7 +236,10 @@ fn lean(entry: &Entry, usage: Option<&Usage>) -> Result<(), String> {
     let name = entry.name;
     let usage = usage.ok_or_else(|| format!("ptxas said nothing of `{name}`"))?;
     if usage.spill_bytes > 0 || usage.stack_bytes > 0 {
-        return Err(format!("`{name}` spills {} bytes, its stack has {}", usage.spill_bytes, usage.stack_bytes));
+        return Err(format!(
+            "`{name}` spills {} bytes, its stack has {}",
+            usage.spill_bytes, usage.stack_bytes
+        ));
     }
     let budget = REGISTER_BUDGETS.iter().find(|(n, _)| *n == name);
     let (_, budget) = budget.ok_or_else(|| format!("`{name}` has no budget of registers"))?;
@@ -250,7 +253,8 @@ fn lean(entry: &Entry, usage: Option<&Usage>) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const PTX: &str = ".visible .entry one(\n\t.param .align 8 .b8 one_param_0[48]\n)\n.maxntid 256, 1, 1\n{\n ret;\n}\n";
+    const PTX: &str =
+        ".visible .entry one(\n\t.param .align 8 .b8 one_param_0[48]\n)\n.maxntid 256, 1, 1\n{\n ret;\n}\n";
 
     #[test]
     fn entries_are_read_with_their_parameters_and_threads() {

@@ -50,7 +50,8 @@ fn parse(said: &str) -> BTreeMap<String, Usage> {
         };
         if let Some(n) = number("bytes stack frame") {
             usage.stack_bytes = n;
-            usage.spill_bytes = number("bytes spill stores").unwrap_or(0) + number("bytes spill loads").unwrap_or(0);
+            usage.spill_bytes =
+                number("bytes spill stores").unwrap_or(0) + number("bytes spill loads").unwrap_or(0);
         }
         if let Some(n) = number("registers") {
             usage.registers = n;

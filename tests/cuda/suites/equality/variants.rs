@@ -71,7 +71,8 @@ fn address_sanitizer_finds_nothing_in_the_kernels() {
     let emulator = build(&folder, &Options { sanitize: true, mutation: None }).unwrap();
     let preload = runtime.to_string_lossy();
     // Rust's own allocations are watched as well; what the process leaves to its end is no leak.
-    let variables = [("LD_PRELOAD", &*preload), ("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0")];
+    let variables =
+        [("LD_PRELOAD", &*preload), ("ASAN_OPTIONS", "detect_leaks=0:detect_stack_use_after_return=0")];
     assert_passes(&run(DRAWN_MODELS, &emulator, &variables), "AddressSanitizer");
     // It is shown to look: one row of the encoder too far.
     let far = Mutation {
@@ -93,12 +94,22 @@ const FAULTS: &[(&str, &str, usize, &str)] = &[
     ("common.cuh", "    __syncthreads();\n    before += shared[warp];", 0, "    before += shared[warp];"),
     ("pillars", "            __syncthreads();\n        }\n    }\n    for", 0, "        }\n    }\n    for"),
     ("bev", "    __syncwarp();\n    return n;", 0, "    return n;"),
-    ("boxes", "        __syncthreads();\n        if (threadIdx.x == 0) {\n            u64 all", 0, "        if (threadIdx.x == 0) {\n            u64 all"),
+    (
+        "boxes",
+        "        __syncthreads();\n        if (threadIdx.x == 0) {\n            u64 all",
+        0,
+        "        if (threadIdx.x == 0) {\n            u64 all",
+    ),
     // Atomics.
     ("points", "atomicMin(&p.first[cell], at);", 0, "p.first[cell] = at;"),
     ("points", "atomicAdd(&p.count[cell], 1u);", 0, "p.count[cell] = 1u;"),
     ("pillars", "atomicAdd(&p.filled[pillar], 1u)", 0, "p.filled[pillar]"),
-    ("boxes", "atomicAdd(&p.n_found[plane.scope_idx], (u32)__popc(passing))", 0, "p.n_found[plane.scope_idx]"),
+    (
+        "boxes",
+        "atomicAdd(&p.n_found[plane.scope_idx], (u32)__popc(passing))",
+        0,
+        "p.n_found[plane.scope_idx]",
+    ),
     // Bounds.
     ("points", "at < p.max_points", 0, "at <= p.max_points"),
     ("points", "x < p.max[0]", 0, "x <= p.max[0]"),
