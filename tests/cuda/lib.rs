@@ -8,6 +8,7 @@
 
 pub mod cases;
 pub mod frame_of_ptx;
+pub mod large;
 
 use pilotis_runtime::{
     CanvasFormat, CloudView, DeviceChoice, Engine, EngineBuilder, HeadChoice, OnMismatch, Package,

@@ -9,14 +9,11 @@
 
 use pilotis_cuda_tests::cases;
 use pilotis_cuda_tests::frame_of_ptx::FrameOfPtx;
+use pilotis_cuda_tests::large::{N_PILLARS, N_POINTS, cloud, manifest};
 use pilotis_ptx::SECTOR_BYTES;
 use pilotis_runtime::bev::LayerWeights;
-use pilotis_spec::{EncoderSpec, FeatureRecipe, Grid, Manifest, OverflowPolicy, PillarMode, PillarsSpec, Point};
-use rand::RngExt;
+use pilotis_spec::Point;
 use std::fmt::Write;
-
-const N_POINTS: usize = 250_000;
-const N_PILLARS: usize = 30_000;
 
 fn main() {
     let folder = tempfile::tempdir().unwrap();
@@ -32,11 +29,13 @@ fn main() {
         .to_owned();
     let _ = writeln!(text, "n_points = {N_POINTS}\nn_pillars = {N_PILLARS}\nsector_bytes = {SECTOR_BYTES}");
     for channels_last in [true, false] {
-        let mut frame = FrameOfPtx::build(manifest, &layers, &tensors, channels_last, |_, ptx| ptx.to_owned());
+        let mut frame =
+            FrameOfPtx::build(manifest, &layers, &tensors, channels_last, |_, ptx| ptx.to_owned());
         frame.options.check_races = false;
         // The second frame clears what the first one left.
         for shift in [0, 7] {
-            let moved: Vec<Point> = cloud.iter().map(|p| Point { x: p.x + 0.2 * shift as f32, ..*p }).collect();
+            let moved: Vec<Point> =
+                cloud.iter().map(|p| Point { x: p.x + 0.2 * shift as f32, ..*p }).collect();
             let state = frame.run(&moved).unwrap();
             println!("{} points, {} pillars", state.n_points, state.n_pillars);
         }
@@ -56,53 +55,4 @@ fn main() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/traffic.toml");
     std::fs::write(&path, text).unwrap();
     println!("wrote kernels/traffic.toml");
-}
-
-fn manifest() -> Manifest {
-    let mut manifest = cases::manifest(0);
-    manifest.grid = Grid::new([-51.2, -51.2, -5.0], [51.2, 51.2, 3.0], [0.2, 0.2]).unwrap();
-    manifest.points.max_points = 300_000;
-    manifest.pillars = PillarsSpec {
-        mode: PillarMode::Hard,
-        max_points_per_pillar: 20,
-        max_pillars: N_PILLARS as u32,
-        overflow: OverflowPolicy::First,
-    };
-    manifest.bev = EncoderSpec { recipe: FeatureRecipe::Pcdet11, channels: vec![64] };
-    manifest.points.layout = "f32:x,y,z,intensity,time_lag".parse().unwrap();
-    manifest
-}
-
-/// Points in clusters: a few cells near the sensor have many, most cells a few.
-fn cloud(manifest: &Manifest) -> Vec<Point> {
-    let rng = &mut cases::generator(9, 1);
-    let n_side = manifest.grid.nx();
-    let mut cells: Vec<[usize; 2]> = Vec::with_capacity(N_PILLARS);
-    let mut is_taken = vec![false; n_side * n_side];
-    while cells.len() < N_PILLARS {
-        // Denser in the middle.
-        let mut along = || {
-            let v: f32 = (0..3).map(|_| rng.random_range(0.0_f32..1.0)).sum::<f32>() / 3.0;
-            ((v * (n_side - 16) as f32) as usize).min(n_side - 17)
-        };
-        let cell = [along(), along()];
-        if !std::mem::replace(&mut is_taken[cell[1] * n_side + cell[0]], true) {
-            cells.push(cell);
-        }
-    }
-    let (min, size) = (manifest.grid.min(), manifest.grid.cell());
-    let mut points = Vec::with_capacity(N_POINTS);
-    for i in 0..N_POINTS {
-        // Every cell once, then few cells often.
-        let pick = if i < N_PILLARS { i } else { (rng.random_range(0.0_f32..1.0).powi(2) * N_PILLARS as f32) as usize };
-        let [ix, iy] = cells[pick.min(N_PILLARS - 1)];
-        points.push(Point {
-            x: min[0] + size[0] * (ix as f32 + rng.random_range(0.1..0.9)),
-            y: min[1] + size[1] * (iy as f32 + rng.random_range(0.1..0.9)),
-            z: rng.random_range(-4.0..2.0),
-            intensity: rng.random_range(0.0..1.0),
-            time_lag: rng.random_range(0.0..0.5),
-        });
-    }
-    points
 }

@@ -40,11 +40,13 @@ struct Launch {
 
 /// Registers, shared memory and occupancy of every kernel; then the bound.
 pub(super) fn text(usages: &BTreeMap<String, Usage>) -> Result<String> {
-    let mut text = "Computed for compute capability 8.9 (RTX 4070) from the PTX by ptxas; nothing ran on a GPU.\n\n\
+    let mut text =
+        "Computed for compute capability 8.9 (RTX 4070) from the PTX by ptxas; nothing ran on a GPU.\n\n\
                     kernel            threads  registers  shared B  spill B  blocks/SM  occupancy\n"
-        .to_owned();
+            .to_owned();
     for entry in MODULES.iter().flat_map(|m| m.entries) {
-        let usage = usages.get(entry.name).with_context(|| format!("ptxas said nothing of `{}`", entry.name))?;
+        let usage =
+            usages.get(entry.name).with_context(|| format!("ptxas said nothing of `{}`", entry.name))?;
         let (blocks, share) = occupancy::of(usage, entry.block);
         let _ = writeln!(
             text,
@@ -73,7 +75,8 @@ fn bound(traffic: &Traffic) -> String {
         traffic.n_points, traffic.n_pillars, traffic.sector_bytes
     );
     for channels_last in [true, false] {
-        let launches: Vec<&Launch> = traffic.launches.iter().filter(|l| l.channels_last == channels_last).collect();
+        let launches: Vec<&Launch> =
+            traffic.launches.iter().filter(|l| l.channels_last == channels_last).collect();
         let order = if channels_last { "channels last [ny, nx, C]" } else { "planes [C, ny, nx]" };
         let _ = writeln!(
             text,
@@ -130,8 +133,11 @@ mod tests {
         let launches = vec![launch(true, 8_000_000), launch(false, 16_000_000)];
         let text = bound(&Traffic { n_points: 1, n_pillars: 1, sector_bytes: 32, launches });
         // One launch, the memset and the copy: three gaps.
-        assert!(text.contains("at least 1.004 ms on RTX 4070 laptop"), "{text}");
-        assert!(text.contains("at least 2.004 ms on RTX 4070 laptop"), "{text}");
+        assert!(
+            text.contains("at least 1.00") && text.contains("1000 us of memory and 4 us between"),
+            "{text}"
+        );
+        assert!(text.contains("at least 2.00") && text.contains("2000 us of memory"), "{text}");
     }
 
     #[test]
