@@ -302,7 +302,9 @@ API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**)
     return SUCCESS;
 }
 
-API cuModuleLoadData(void** module, const void* image) { return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr); }
+API cuModuleLoadData(void** module, const void* image) {
+    return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr);
+}
 
 API cuModuleUnload(void* module) {
     ENTER("cuModuleUnload");

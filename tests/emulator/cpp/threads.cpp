@@ -216,7 +216,8 @@ void run_block(unsigned n_threads, unsigned& order_state) {
         if (n_done == n_threads) return;
         if (n_waiting == n_threads) {
             for (current = 0; current < n_threads; ++current) {
-                if (!is_same(fibers[current].place, fibers[0].place)) refuse("threads of a block wait at different barriers");
+                bool is_here = is_same(fibers[current].place, fibers[0].place);
+                if (!is_here) refuse("threads of a block wait at different barriers");
                 fibers[current].state = State::READY;
             }
         } else if (n_waiting > 0 && n_waiting + n_done == n_threads) {
