@@ -1,5 +1,7 @@
 //! The emulator on kernels of its own, driven by a small program that opens it as a driver.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
 use pilotis_emulator::{Options, Source, build_from, compiler, sanitizer_runtime};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
