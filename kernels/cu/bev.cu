@@ -193,6 +193,8 @@ KERNEL(ENCODE_BLOCK) bev_encode_one(BevParams p) {
 __device__ __forceinline__ void second_layer(const BevParams& p, const float* inputs, u32 n_inputs,
                                              u32 first_weight, u32 channel, float (&sums)[TILE]) {
     const float* weights = p.second_weights + (u64)first_weight * p.n_channels + channel;
+    // Unrolled, it takes more registers than there are.
+#pragma unroll 1
     for (u32 k = 0; k < n_inputs; ++k) {
         float w = weights[(u64)k * p.n_channels];
 #pragma unroll

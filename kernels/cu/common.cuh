@@ -12,6 +12,13 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef long long i64;
 
+// The compiler of the PTX does not know `offsetof`.
+#ifdef __CUDACC_RTC__
+#define OFFSET_OF(type, field) ((u64) & ((type*)0)->field)
+#else
+#define OFFSET_OF(type, field) __builtin_offsetof(type, field)
+#endif
+
 #define KERNEL(threads) extern "C" __global__ void __launch_bounds__(threads)
 
 // Marks a cell without a pillar, a point without a cell, a column that is not there.

@@ -208,11 +208,22 @@ pub fn cloud(manifest: &Manifest, kind: u64, seed: u64) -> Vec<Point> {
         }
         // On the range's edges, and just beyond, and on borders of cells.
         1 => {
+            let shape = [manifest.grid.nx(), manifest.grid.ny()];
+            let edge = |axis: usize, rng: &mut ChaCha8Rng| {
+                let border = min[axis] + cell[axis] * rng.random_range(0..=shape[axis]) as f32;
+                let all = [
+                    border,
+                    border.next_up(),
+                    border.next_down(),
+                    min[axis],
+                    max[axis],
+                    max[axis].next_down(),
+                ];
+                all[rng.random_range(0..all.len())]
+            };
             for p in &mut points {
-                let edges = [min[0], max[0], max[0].next_down(), min[0].next_down(), min[0] + cell[0] * 3.0];
-                p.x = edges[rng.random_range(0..edges.len())];
-                let edges = [min[1], max[1], max[1].next_down(), min[1].next_down(), min[1] + cell[1] * 2.0];
-                p.y = edges[rng.random_range(0..edges.len())];
+                p.x = edge(0, rng);
+                p.y = edge(1, rng);
                 p.z = [min[2], max[2], max[2].next_down(), 0.0][rng.random_range(0..4)];
             }
         }

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
 pub mod cases;
+pub mod frame_of_ptx;
 
 use pilotis_runtime::{
     CanvasFormat, CloudView, DeviceChoice, Engine, EngineBuilder, HeadChoice, OnMismatch, Package,
@@ -42,6 +43,8 @@ pub struct Answers {
     pub cells: Vec<u32>,
     /// Bits of their channels.
     pub channels: Vec<u32>,
+    /// What an earlier frame left on the canvas.
+    pub n_left_over: usize,
     /// Bits of the boxes.
     pub boxes: Vec<[u32; 11]>,
 }
@@ -57,7 +60,8 @@ impl Answers {
         let of_pillar = |(p, cell): (usize, &u32)| (*cell, last.pillars.points_of(p).to_vec());
         let pillars = last.pillars.cells().iter().enumerate().map(of_pillar).collect();
         let channels = last.channels.iter().map(|v| v.to_bits()).collect();
-        Self { report, points, pillars, cells: last.cells.to_vec(), channels, boxes }
+        let n_left_over = last.n_left_over;
+        Self { report, points, pillars, cells: last.cells.to_vec(), channels, n_left_over, boxes }
     }
 }
 

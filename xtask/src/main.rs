@@ -5,6 +5,8 @@
 mod bench;
 mod check;
 mod demo;
+mod emulator;
+mod kernels;
 mod nuscenes_devkit;
 mod onnx_checker;
 mod parts;
@@ -35,6 +37,10 @@ enum Chore {
     Check,
     /// Setup, then the demo in release; further arguments are the demo's.
     Demo(demo::Arguments),
+    /// Compile the CUDA kernels to the PTX that is committed, check it, or report on it.
+    Kernels(kernels::Arguments),
+    /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
+    Emulator,
     /// The benches, or those of one stage.
     Bench(bench::Arguments),
 }
@@ -45,6 +51,8 @@ fn main() -> ExitCode {
         Chore::Test => test::run(),
         Chore::Check => check::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Kernels(arguments) => kernels::run(&arguments),
+        Chore::Emulator => emulator::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
     };
     match done {

@@ -27,6 +27,9 @@ pub(crate) struct Part {
     pub(crate) project: String,
     pub(crate) setup: Setup,
     pub(crate) needed_by: String,
+    /// Whether a platform for which it is not pinned does without it.
+    #[serde(default)]
+    pub(crate) developers_only: bool,
     pub(crate) platforms: BTreeMap<String, Wheel>,
 }
 
@@ -106,6 +109,11 @@ impl Part {
             let known: Vec<&str> = self.platforms.keys().map(String::as_str).collect();
             format!("native part `{}` is pinned for {}, not for {platform}", self.name, known.join(", "))
         })
+    }
+
+    /// Whether there is none for a platform, and need not be.
+    pub(crate) fn is_passed_over(&self, platform: &str) -> bool {
+        self.developers_only && !self.platforms.contains_key(platform)
     }
 
     /// Its folder in the cache.

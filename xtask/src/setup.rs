@@ -30,6 +30,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     let mut n_missing = 0;
     for part in parts {
+        if arguments.part.is_none() && part.is_passed_over(&platform) {
+            println!(
+                "without  {} {}: not pinned for {platform}; for {}",
+                part.name, part.version, part.needed_by
+            );
+            continue;
+        }
         let wheel = part.wheel(&platform)?;
         let folder = cache.join(part.folder(&platform));
         match (state(&folder, wheel), arguments.check) {

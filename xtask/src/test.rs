@@ -1,8 +1,9 @@
 //! Test: everything that must hold, and one line of counts at the end.
 
+use crate::emulator::EMULATOR_VARIABLE;
 use crate::parts::NATIVE_DIR_VARIABLE;
 use crate::run::{cargo, repository, run as run_command, text_of};
-use crate::{check, nuscenes_devkit, onnx_checker, setup};
+use crate::{check, emulator, kernels, nuscenes_devkit, onnx_checker, setup};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -46,6 +47,7 @@ pub(crate) fn run() -> Result<()> {
     }
     for step in [
         cargo_test(&cache),
+        kernels::check_all(&cache),
         onnx_checker::check_all(&repository().join("models"), &cache),
         nuscenes_devkit::check_simulated(&cache),
     ] {
@@ -75,7 +77,7 @@ fn verdict(counts: Counts) -> Result<()> {
 
 fn cargo_test(cache: &Path) -> Result<Counts> {
     let mut test = cargo(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
-    test.env(NATIVE_DIR_VARIABLE, cache).stdout(Stdio::piped());
+    test.env(NATIVE_DIR_VARIABLE, cache).env(EMULATOR_VARIABLE, emulator::ensure()?).stdout(Stdio::piped());
     let text = text_of(&test);
     eprintln!("$ {text}");
     let mut child = test.spawn().with_context(|| format!("cannot start `{text}`"))?;

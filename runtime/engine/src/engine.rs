@@ -57,6 +57,9 @@ pub struct LastFrame<'a> {
     pub cells: &'a [u32],
     /// Their canvas channels, cell by cell.
     pub channels: &'a [f32],
+    /// Values of the canvas that are not zero and not of these cells: what an earlier frame left there.
+    /// Always 0, or a network saw more than this frame.
+    pub n_left_over: usize,
 }
 
 /// What a frame needs to know of its engine.
@@ -114,7 +117,7 @@ impl Engine {
     /// into memory that is allocated here. **Errors**: those of the device.
     pub fn last_frame(&mut self) -> Result<LastFrame<'_>, FrameError> {
         match &mut self.stages {
-            Stages::Cpu(stages) => Ok(stages.last_frame()),
+            Stages::Cpu(stages) => Ok(stages.last_frame(self.head.canvas())),
             Stages::Cuda(stages) => stages.last_frame(&self.manifest),
         }
     }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) const SONAME: &str = "libcuda.so";
 
 /// What both the compiler and the linker are told.
-const FLAGS: &[&str] = &["-std=c++20", "-O1", "-g", "-fPIC"];
+const FLAGS: &[&str] = &["-std=c++20", "-O1", "-g1", "-fPIC"];
 
 /// As the compiler of the PTX: every multiplication and every addition rounds.
 const COMPILE_FLAGS: &[&str] = &["-c", "-fvisibility=hidden", "-ffp-contract=off", "-w", "-I."];
@@ -81,7 +81,9 @@ impl Compiler {
         for (name, text) in headers.iter().chain(units) {
             fs::write(aside.0.join(name), text).with_context(|| format!("cannot write `{name}`"))?;
         }
-        let objects: Vec<PathBuf> = keys.iter().map(|key| folder.join(format!("object-{key}.o"))).collect();
+        let kept = folder.join("objects");
+        fs::create_dir_all(&kept).with_context(|| format!("cannot make `{}`", kept.display()))?;
+        let objects: Vec<PathBuf> = keys.iter().map(|key| kept.join(format!("{key}.o"))).collect();
         let running: Vec<_> = units
             .iter()
             .zip(&objects)

@@ -188,10 +188,13 @@ mod tests {
         assert_eq!(build(), first);
         assert_eq!(written(), before);
         let other = Source { text: "static int n;".into(), ..source.clone() };
-        let n_before = fs::read_dir(folder.path()).unwrap().count();
+        let n_files = |at: &Path| fs::read_dir(at).unwrap().count();
+        let objects = folder.path().join("objects");
+        let n_objects = n_files(&objects);
+        assert_eq!(n_files(folder.path()), 2, "nothing is left aside");
         assert_ne!(build_from(folder.path(), &[other], &Options::default()).unwrap(), first);
-        // One more library and one more object; nothing is left aside, nothing else compiled again.
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), n_before + 2);
+        assert_eq!(n_files(folder.path()), 3, "one more library");
+        assert_eq!(n_files(&objects), n_objects + 1, "what did not change was not compiled again");
     }
 
     #[test]

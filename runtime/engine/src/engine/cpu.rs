@@ -52,8 +52,14 @@ impl CpuStages {
     }
 
     /// See [`crate::Engine::last_frame`].
-    pub(super) fn last_frame(&self) -> LastFrame<'_> {
+    pub(super) fn last_frame(&self, canvas: &[f32]) -> LastFrame<'_> {
         let (cells, channels) = self.bev.encoded();
-        LastFrame { points: self.points.points(), pillars: self.pillars.last(), cells, channels }
+        let n_left_over = n_not_zero(canvas).saturating_sub(n_not_zero(channels));
+        LastFrame { points: self.points.points(), pillars: self.pillars.last(), cells, channels, n_left_over }
     }
+}
+
+/// Values that are not zero.
+pub(super) fn n_not_zero(values: &[f32]) -> usize {
+    values.iter().filter(|v| **v != 0.0).count()
 }

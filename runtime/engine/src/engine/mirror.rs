@@ -1,6 +1,7 @@
 //! Mirror: what the stages on a card made of the last frame, copied back to be looked at.
 
 use super::LastFrame;
+use super::cpu::n_not_zero;
 use super::cuda::CudaStages;
 use crate::device::cuda::{DeviceFault, Pinned, Plain, Slot};
 use crate::pillars::Pillars;
@@ -62,10 +63,13 @@ impl CudaStages {
             }
         }
         mirror.cells = cells;
+        let n_values = n_cells * n_channels;
+        let n_on_canvas = (0..n_values).filter(|i| value_of(&canvas, *i, self.format.half) != 0.0).count();
+        let n_left_over = n_on_canvas.saturating_sub(n_not_zero(&mirror.channels));
         self.mirror = mirror;
         let Mirror { points, cells, starts, point_idx, by_cell, sorted_cells, channels } = &self.mirror;
         let pillars = Pillars::of(cells, starts, point_idx, by_cell);
-        Ok(LastFrame { points, pillars, cells: sorted_cells, channels })
+        Ok(LastFrame { points, pillars, cells: sorted_cells, channels, n_left_over })
     }
 
     fn copy_back<T: Plain>(&mut self, slot: Slot<T>, n: usize) -> Result<Vec<T>, DeviceFault> {
