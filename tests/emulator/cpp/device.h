@@ -16,13 +16,9 @@
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
-// Shared memory lies in a section of its own, so that it can be spoilt before every block; but
-// AddressSanitizer guards only what lies where the compiler puts it.
-#ifdef __SANITIZE_ADDRESS__
-#define __shared__ static
-#else
+// Shared memory lies in a section of its own, so that it can be spoilt before every block. The flag
+// -fsanitize-sections makes AddressSanitizer guard it there.
 #define __shared__ static __attribute__((section("pilotis_shared")))
-#endif
 
 struct Dim3 {
     unsigned x = 1, y = 1, z = 1;
@@ -46,13 +42,23 @@ inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 
 constexpr unsigned WARP_LANES = 32;
 
-void wait_for_block();
+// Where a thread waits: threads that wait for each other must do so at the same place. The compiler
+// may copy a call, so that its address would not tell; its line does.
+struct Place {
+    const char* file;
+    int line;
+};
+
+void wait_for_block(Place place);
 // Waits until the lanes of `mask` are here, and answers with what each of them gave.
-const uint64_t* exchange_in_warp(unsigned mask, uint64_t value);
+const uint64_t* exchange_in_warp(Place place, unsigned mask, uint64_t value);
 unsigned lane_of_thread();
 
-inline void __syncthreads() { wait_for_block(); }
-inline void __syncwarp(unsigned mask = 0xffffffffu) { exchange_in_warp(mask, 0); }
+#define HERE Place here = {__builtin_FILE(), __builtin_LINE()}
+
+inline void __syncthreads(HERE) { wait_for_block(here); }
+// Lanes may meet at different ones of these.
+inline void __syncwarp(unsigned mask = 0xffffffffu) { exchange_in_warp({"a __syncwarp", 0}, mask, 0); }
 
 template <class T>
 T lane_value(const uint64_t* given, unsigned lane) {
@@ -70,29 +76,29 @@ uint64_t as_given(T value) {
 }
 
 template <class T>
-T __shfl_sync(unsigned mask, T value, unsigned lane) {
-    return lane_value<T>(exchange_in_warp(mask, as_given(value)), lane % WARP_LANES);
+T __shfl_sync(unsigned mask, T value, unsigned lane, HERE) {
+    return lane_value<T>(exchange_in_warp(here, mask, as_given(value)), lane % WARP_LANES);
 }
 
 template <class T>
-T __shfl_xor_sync(unsigned mask, T value, unsigned bits) {
-    return lane_value<T>(exchange_in_warp(mask, as_given(value)), lane_of_thread() ^ bits);
+T __shfl_xor_sync(unsigned mask, T value, unsigned bits, HERE) {
+    return lane_value<T>(exchange_in_warp(here, mask, as_given(value)), lane_of_thread() ^ bits);
 }
 
 template <class T>
-T __shfl_up_sync(unsigned mask, T value, unsigned n) {
+T __shfl_up_sync(unsigned mask, T value, unsigned n, HERE) {
     unsigned lane = lane_of_thread();
-    return lane_value<T>(exchange_in_warp(mask, as_given(value)), lane >= n ? lane - n : lane);
+    return lane_value<T>(exchange_in_warp(here, mask, as_given(value)), lane >= n ? lane - n : lane);
 }
 
 template <class T>
-T __shfl_down_sync(unsigned mask, T value, unsigned n) {
+T __shfl_down_sync(unsigned mask, T value, unsigned n, HERE) {
     unsigned lane = lane_of_thread();
-    return lane_value<T>(exchange_in_warp(mask, as_given(value)), lane + n < WARP_LANES ? lane + n : lane);
+    return lane_value<T>(exchange_in_warp(here, mask, as_given(value)), lane + n < WARP_LANES ? lane + n : lane);
 }
 
-inline unsigned __ballot_sync(unsigned mask, bool is_so) {
-    const uint64_t* given = exchange_in_warp(mask, is_so);
+inline unsigned __ballot_sync(unsigned mask, bool is_so, HERE) {
+    const uint64_t* given = exchange_in_warp(here, mask, is_so);
     unsigned answer = 0;
     for (unsigned lane = 0; lane < WARP_LANES; ++lane)
         if (mask >> lane & 1) answer |= (unsigned)(given[lane] & 1) << lane;

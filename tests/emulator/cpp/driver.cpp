@@ -3,16 +3,7 @@
 // It is called as the real one is. What the real one would answer to wrong arguments, it answers; what
 // the real one would not notice (a range past the end of an allocation), it notices.
 //
-// Switches of the environment:
-//   PILOTIS_EMULATOR_SEED=N             order of threads and blocks
-//   PILOTIS_EMULATOR_LAZY=1             a stream's work is done when somebody waits for it, not before
-//   PILOTIS_EMULATOR_SKIP_KERNELS=1     launches do nothing: for what the host's part of a frame costs
-//   PILOTIS_EMULATOR_FAULT=F:CODE[:N]   function F answers CODE, from its N-th call on; codes of 700 and
-//                                       more answer every call of any function from then on
-//   PILOTIS_EMULATOR_VERSION=12000      version of CUDA
-//   PILOTIS_EMULATOR_DEVICES=N          number of devices
-//   PILOTIS_EMULATOR_FREE_BYTES=N       free memory
-//   PILOTIS_EMULATOR_COUNTS=FILE        what was called is written there when the process ends
+// switches.h lists what the environment may ask of it.
 #include <time.h>
 
 #include <cstdio>
@@ -24,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "switches.h"
 #include "threads.h"
 
 #define API extern "C" __attribute__((visibility("default"))) int
@@ -33,8 +25,10 @@ namespace {
 using Address = uint64_t;
 using Work = std::function<void()>;
 
-constexpr int SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101;
-constexpr int INVALID_PTX = 218, NOT_FOUND = 500, CAPTURE_INVALID = 901;
+constexpr int INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101;
+constexpr int INVALID_PTX = 218, NOT_FOUND = 500, NOT_READY = 600, CAPTURE_INVALID = 901;
+// What memory holds that nobody has written, and what it holds once it is given back.
+constexpr int SPOILT = 0xcd, FREED = 0xdd;
 constexpr size_t TOTAL_BYTES = 8ull << 30;
 
 struct Stream {
@@ -44,6 +38,7 @@ struct Stream {
 
 struct Event {
     double ms = 0;
+    unsigned n_waiting = 0;
 };
 
 struct Graph {
@@ -55,51 +50,28 @@ struct Module {
 };
 
 std::recursive_mutex the_lock;
-std::map<Address, size_t> allocations;
-std::map<std::string, unsigned long long> counts;
+std::map<Address, size_t> allocations, pinned;
 Stream default_stream;
-int sticky = 0;
 thread_local void* current_context = nullptr;
-
-long long number(const char* name, long long otherwise) {
-    const char* text = getenv(name);
-    return text ? atoll(text) : otherwise;
-}
-
-void write_counts() {
-    FILE* file = fopen(getenv("PILOTIS_EMULATOR_COUNTS"), "w");
-    if (!file) return;
-    for (const auto& [name, n] : counts) fprintf(file, "%s %llu\n", name.c_str(), n);
-    fclose(file);
-}
-
-// Counts a call, and answers with the fault that it was told to have.
-int enter(const char* function) {
-    static bool is_counting = getenv("PILOTIS_EMULATOR_COUNTS") && atexit(write_counts) == 0;
-    unsigned long long n = ++counts[function];
-    (void)is_counting;
-    if (sticky) return sticky;
-    const char* fault = getenv("PILOTIS_EMULATOR_FAULT");
-    size_t length = strlen(function);
-    if (!fault || strncmp(fault, function, length) != 0 || fault[length] != ':') return SUCCESS;
-    int code = 0;
-    unsigned long long from = 1;
-    sscanf(fault + length + 1, "%d:%llu", &code, &from);
-    if (n < from) return SUCCESS;
-    if (code >= 700) sticky = code;
-    return code;
-}
 
 // Every function: one at a time, counted, with its fault.
 #define ENTER(function)                                   \
     std::lock_guard<std::recursive_mutex> guard(the_lock); \
     if (int fault = enter(function)) return fault
 
-bool is_allocated(Address at, size_t n_bytes) {
-    auto next = allocations.upper_bound(at);
-    if (next == allocations.begin()) return false;
+// Whether a range lies in one of the blocks. Nothing that a caller passes can overflow.
+bool is_inside(const std::map<Address, size_t>& blocks, Address at, size_t n_bytes) {
+    auto next = blocks.upper_bound(at);
+    if (next == blocks.begin()) return false;
     auto& [start, size] = *--next;
-    return at + n_bytes <= start + size;
+    return at - start <= size && n_bytes <= size - (at - start);
+}
+
+bool is_allocated(Address at, size_t n_bytes) { return is_inside(allocations, at, n_bytes); }
+
+// Memory of the host: where it starts in a pinned block, it ends there.
+bool is_host(const void* at, size_t n_bytes) {
+    return !is_inside(pinned, (Address)at, 0) || is_inside(pinned, (Address)at, n_bytes);
 }
 
 Stream& stream_of(void* handle) { return handle ? *(Stream*)handle : default_stream; }
@@ -149,7 +121,8 @@ int allocate(Address* at, size_t n_bytes) {
     void* memory = nullptr;
     if (n_bytes == 0) return INVALID_VALUE;
     if (posix_memalign(&memory, 512, n_bytes) != 0) return OUT_OF_MEMORY;
-    memset(memory, 0xcd, n_bytes);
+    memset(memory, SPOILT, n_bytes);
+    counts["bytes_allocated"] += n_bytes;
     allocations[(Address)memory] = n_bytes;
     *at = (Address)memory;
     return SUCCESS;
@@ -264,7 +237,7 @@ API cuMemFree_v2(Address at) {
     auto found = allocations.find(at);
     if (found == allocations.end()) return INVALID_VALUE;
     finish_all();
-    memset((void*)at, 0xdd, found->second);
+    memset((void*)at, FREED, found->second);
     allocations.erase(found);
     free((void*)at);
     return SUCCESS;
@@ -273,27 +246,32 @@ API cuMemFree_v2(Address at) {
 API cuMemHostAlloc(void** at, size_t n_bytes, unsigned) {
     ENTER("cuMemHostAlloc");
     if (posix_memalign(at, 4096, n_bytes ? n_bytes : 1) != 0) return OUT_OF_MEMORY;
-    memset(*at, 0xcd, n_bytes);
+    memset(*at, SPOILT, n_bytes);
+    pinned[(Address)*at] = n_bytes;
     return SUCCESS;
 }
 
 API cuMemFreeHost(void* at) {
     ENTER("cuMemFreeHost");
+    auto found = pinned.find((Address)at);
+    if (found == pinned.end()) return INVALID_VALUE;
     finish_all();
+    memset(at, FREED, found->second);
+    pinned.erase(found);
     free(at);
     return SUCCESS;
 }
 
 API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t n_bytes, void* stream) {
     ENTER("cuMemcpyHtoDAsync");
-    if (!is_allocated(to, n_bytes)) return INVALID_VALUE;
+    if (!is_allocated(to, n_bytes) || !is_host(from, n_bytes)) return INVALID_VALUE;
     counts["bytes_to_device"] += n_bytes;
     return enqueue(stream, [=] { memcpy((void*)to, from, n_bytes); });
 }
 
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t n_bytes, void* stream) {
     ENTER("cuMemcpyDtoHAsync");
-    if (!is_allocated(from, n_bytes)) return INVALID_VALUE;
+    if (!is_allocated(from, n_bytes) || !is_host(to, n_bytes)) return INVALID_VALUE;
     counts["bytes_to_host"] += n_bytes;
     return enqueue(stream, [=] { memcpy(to, (const void*)from, n_bytes); });
 }
@@ -301,12 +279,14 @@ API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t n_bytes, void* stream) {
 API cuMemsetD8Async(Address at, unsigned char value, size_t n, void* stream) {
     ENTER("cuMemsetD8Async");
     if (!is_allocated(at, n)) return INVALID_VALUE;
+    counts["bytes_set"] += n;
     return enqueue(stream, [=] { memset((void*)at, value, n); });
 }
 
 API cuMemsetD32Async(Address at, unsigned value, size_t n, void* stream) {
     ENTER("cuMemsetD32Async");
-    if (at % 4 != 0 || !is_allocated(at, 4 * n)) return INVALID_VALUE;
+    if (at % 4 != 0 || n > SIZE_MAX / 4 || !is_allocated(at, 4 * n)) return INVALID_VALUE;
+    counts["bytes_set"] += 4 * n;
     return enqueue(stream, [=] {
         for (size_t i = 0; i < n; ++i) ((unsigned*)at)[i] = value;
     });
@@ -322,7 +302,9 @@ API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**)
     return SUCCESS;
 }
 
-API cuModuleLoadData(void** module, const void* image) { return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr); }
+API cuModuleLoadData(void** module, const void* image) {
+    return cuModuleLoadDataEx(module, image, 0, nullptr, nullptr);
+}
 
 API cuModuleUnload(void* module) {
     ENTER("cuModuleUnload");
@@ -433,7 +415,13 @@ API cuEventCreate(void** event, unsigned) {
 API cuEventRecord(void* handle, void* stream) {
     ENTER("cuEventRecord");
     Event* event = (Event*)handle;
-    return enqueue(stream, [=] { event->ms = now_ms(); });
+    // A graph may be launched any number of times, so nobody can wait for what it records.
+    if (stream_of(stream).is_capturing) return enqueue(stream, [=] { event->ms = now_ms(); });
+    ++event->n_waiting;
+    return enqueue(stream, [=] {
+        event->ms = now_ms();
+        --event->n_waiting;
+    });
 }
 
 API cuEventSynchronize(void*) {
@@ -442,13 +430,14 @@ API cuEventSynchronize(void*) {
     return SUCCESS;
 }
 
-API cuEventQuery(void*) {
+API cuEventQuery(void* event) {
     ENTER("cuEventQuery");
-    return SUCCESS;
+    return ((Event*)event)->n_waiting ? NOT_READY : SUCCESS;
 }
 
 API cuEventElapsedTime_v2(float* ms, void* start, void* end) {
     ENTER("cuEventElapsedTime");
+    if (((Event*)start)->n_waiting || ((Event*)end)->n_waiting) return NOT_READY;
     *ms = (float)(((Event*)end)->ms - ((Event*)start)->ms);
     return SUCCESS;
 }

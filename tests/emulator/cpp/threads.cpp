@@ -25,7 +25,14 @@ extern char __stop_pilotis_shared[] __attribute__((weak, visibility("hidden")));
 
 namespace {
 
+// Guards of AddressSanitizer make frames larger.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t STACK_BYTES = 256 * 1024;
+#else
 constexpr size_t STACK_BYTES = 64 * 1024;
+#endif
+// What the far end of a stack holds until a thread needs more.
+constexpr uint64_t STACK_END = 0x5ca1ab1e0ddba115;
 constexpr unsigned MAX_THREADS = 1024;
 // What memory holds that nobody has written.
 constexpr int SPOILT = 0xcd;
@@ -35,6 +42,7 @@ enum class State { READY, AT_BLOCK_BARRIER, IN_WARP, DONE };
 struct Fiber {
     void* stack_top;
     State state;
+    Place place;
     unsigned mask;
     uint64_t given;
     // What the warp's lanes gave at the last exchange.
@@ -53,10 +61,29 @@ unsigned current = 0;
 const Kernel* running = nullptr;
 const void* running_params = nullptr;
 
+// Where the fiber waits or last waited.
 [[noreturn]] void refuse(const char* what) {
-    fprintf(stderr, "emulator: kernel `%s`, block %u, thread %u: %s\n", running->name, blockIdx.x, current, what);
+    const Place& place = fibers[current].place;
+    fprintf(stderr, "emulator: kernel `%s`, block %u, thread %u: %s", running->name, blockIdx.x, current, what);
+    if (place.file) fprintf(stderr, " (at %s:%d)", place.file, place.line);
+    fprintf(stderr, "\n");
     fflush(stderr);
+    // Not abort: the sanitizer's exit would come after it, on the stack of a fiber.
     _exit(86);
+}
+
+bool is_same(const Place& a, const Place& b) {
+    return a.line == b.line && (a.file == b.file || strcmp(a.file, b.file) == 0);
+}
+
+// The sanitizer guards the gaps between the variables of the section, so nothing of it may look on.
+__attribute__((no_sanitize("address"))) void spoil_shared_memory() {
+    if (!__start_pilotis_shared) return;
+#ifdef __SANITIZE_ADDRESS__
+    for (volatile char* at = __start_pilotis_shared; at < __stop_pilotis_shared; ++at) *at = (char)SPOILT;
+#else
+    memset(__start_pilotis_shared, SPOILT, __stop_pilotis_shared - __start_pilotis_shared);
+#endif
 }
 
 // Saves the registers that a call keeps, and goes on on another stack.
@@ -81,6 +108,8 @@ switch_stacks:
     ret
 )");
 
+uint64_t* stack_end(unsigned thread) { return (uint64_t*)(stacks + STACK_BYTES * thread); }
+
 void wait_as(State state) {
     fibers[current].state = state;
     switch_stacks(&fibers[current].stack_top, scheduler);
@@ -99,7 +128,9 @@ void make_fiber(unsigned thread) {
     *--top = (void*)start_fiber;
     for (int i = 0; i < 6; ++i) *--top = nullptr;
     fibers[thread].stack_top = top;
+    *stack_end(thread) = STACK_END;
     fibers[thread].state = State::READY;
+    fibers[thread].place = {nullptr, 0};
 }
 
 unsigned seed() {
@@ -133,6 +164,7 @@ bool release_warp(unsigned first, unsigned end) {
             if (fibers[other].state == State::AT_BLOCK_BARRIER) refuse("lanes of a warp wait for different things");
             if (fibers[other].state != State::IN_WARP) is_complete = false;
             else if (fibers[other].mask != mask) refuse("lanes of a warp name different masks");
+            else if (!is_same(fibers[other].place, fibers[t].place)) refuse("lanes of a warp wait at different places");
         }
         if (!is_complete) continue;
         uint64_t given[WARP_LANES] = {};
@@ -148,10 +180,15 @@ bool release_warp(unsigned first, unsigned end) {
     return has_released;
 }
 
+unsigned first_at(State state, unsigned n_threads) {
+    unsigned t = 0;
+    while (t + 1 < n_threads && fibers[t].state != state) ++t;
+    return t;
+}
+
 void run_block(unsigned n_threads, unsigned& order_state) {
     static std::vector<unsigned> order;
-    if (__start_pilotis_shared)
-        memset(__start_pilotis_shared, SPOILT, __stop_pilotis_shared - __start_pilotis_shared);
+    spoil_shared_memory();
 #ifdef __SANITIZE_ADDRESS__
     __asan_unpoison_memory_region(stacks, STACK_BYTES * n_threads);
 #endif
@@ -165,6 +202,7 @@ void run_block(unsigned n_threads, unsigned& order_state) {
             current = t;
             threadIdx.x = t;
             switch_stacks(&scheduler, fibers[t].stack_top);
+            if (*stack_end(t) != STACK_END) refuse("a thread needs more stack than there is");
         }
         bool has_released = false;
         for (unsigned first = 0; first < n_threads; first += WARP_LANES)
@@ -177,8 +215,13 @@ void run_block(unsigned n_threads, unsigned& order_state) {
         }
         if (n_done == n_threads) return;
         if (n_waiting == n_threads) {
-            for (unsigned t = 0; t < n_threads; ++t) fibers[t].state = State::READY;
+            for (current = 0; current < n_threads; ++current) {
+                bool is_here = is_same(fibers[current].place, fibers[0].place);
+                if (!is_here) refuse("threads of a block wait at different barriers");
+                fibers[current].state = State::READY;
+            }
         } else if (n_waiting > 0 && n_waiting + n_done == n_threads) {
+            current = first_at(State::AT_BLOCK_BARRIER, n_threads);
             refuse("a barrier after some threads of the block are gone");
         } else if (!has_run) {
             refuse("threads wait for each other for ever");
@@ -188,9 +231,13 @@ void run_block(unsigned n_threads, unsigned& order_state) {
 
 }  // namespace
 
-void wait_for_block() { wait_as(State::AT_BLOCK_BARRIER); }
+void wait_for_block(Place place) {
+    fibers[current].place = place;
+    wait_as(State::AT_BLOCK_BARRIER);
+}
 
-const uint64_t* exchange_in_warp(unsigned mask, uint64_t value) {
+const uint64_t* exchange_in_warp(Place place, unsigned mask, uint64_t value) {
+    fibers[current].place = place;
     if (!(mask >> lane_of_thread() & 1)) refuse("a lane is not in the mask that it names");
     fibers[current].mask = mask;
     fibers[current].given = value;
