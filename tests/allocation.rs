@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait")]
 
+use pilotis_runtime::points::{Pose, Sweep, to_key};
 use pilotis_runtime::{CloudView, EngineBuilder, HeadChoice, OnMismatch};
 use pilotis_spec::{FrameFlags, Point};
 use pilotis_tests::{open_kitti, shipped_model, shipped_sweeps, why_no_network};
@@ -98,6 +99,28 @@ fn a_replayed_frame_allocates_nothing() {
         assert!(report.dropped_candidates == 0 || report.flags.contains(FrameFlags::OVER_CAPACITY));
     }
     assert!(reached_caps, "no cloud reached the caps, so the test missed a path");
+
+    // All of them as sweeps of one cloud, the last ones moved.
+    let still = Pose { rotation: [1.0, 0.0, 0.0, 0.0], translation: [0.0; 3] };
+    let then = Pose { translation: [-1.0, 0.1, 0.0], ..still };
+    let motion = to_key(&still, &then, &still, &still).unwrap();
+    let clouds = clouds();
+    let sweeps: Vec<Sweep<'_>> = clouds
+        .iter()
+        .enumerate()
+        .map(|(i, cloud)| {
+            let motion = (i > 2).then_some(motion);
+            Sweep::new(CloudView::from_points(cloud), motion, 0.05 * i as f32, 1.0).unwrap()
+        })
+        .collect();
+    let mut report = None;
+    let n = n_allocations_of(|| {
+        report = engine.infer(&CloudView::from_sweeps(&sweeps)).ok().map(|f| f.report);
+    });
+    assert_eq!(n, 0, "{} sweeps", sweeps.len());
+    let report = report.unwrap();
+    assert_eq!(report.n_points as usize, clouds.concat().len());
+    assert!(report.dropped_near_sensor > 0 && report.dropped_over_capacity > 0, "{report:?}");
 }
 
 #[test]

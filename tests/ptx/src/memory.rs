@@ -90,7 +90,7 @@ impl Memory {
         if offset + n_bytes as u64 > buffer.bytes.len() as u64 {
             return Err(FaultKind::OutOfBounds.at(at, &buffer.name));
         }
-        if at % n_bytes as u64 != 0 {
+        if !at.is_multiple_of(n_bytes as u64) {
             return Err(FaultKind::Misaligned.at(at, &buffer.name));
         }
         Ok((buffer, offset as usize))

@@ -34,7 +34,7 @@ impl Access {
     }
 
     fn races_with(&self, later: &Self) -> bool {
-        !self.is_before(later) && !(self.is_atomic && later.is_atomic)
+        !(self.is_before(later) || self.is_atomic && later.is_atomic)
     }
 }
 

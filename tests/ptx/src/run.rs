@@ -282,7 +282,7 @@ impl<'a> Launch<'a> {
             Op::Load { space, ty, to, at } => {
                 let n_bytes = ty.n_bits() as usize / 8;
                 let address = self.address(*at, t);
-                if *space != Space::Param && address % (n_bytes * to.len()) as u64 != 0 {
+                if *space != Space::Param && !address.is_multiple_of((n_bytes * to.len()) as u64) {
                     return Err(FaultKind::Misaligned.at(address, "a vector"));
                 }
                 for (i, register) in to.iter().enumerate() {
@@ -293,7 +293,7 @@ impl<'a> Launch<'a> {
             Op::Store { space, ty, from, at } => {
                 let n_bytes = ty.n_bits() as usize / 8;
                 let address = self.address(*at, t);
-                if address % (n_bytes * from.len()) as u64 != 0 {
+                if !address.is_multiple_of((n_bytes * from.len()) as u64) {
                     return Err(FaultKind::Misaligned.at(address, "a vector"));
                 }
                 for (i, operand) in from.iter().enumerate() {
@@ -398,7 +398,7 @@ impl<'a> Launch<'a> {
 
     fn shared_range(&self, at: u64, n_bytes: usize) -> Result<std::ops::Range<usize>, Fault> {
         let start = at.wrapping_sub(SHARED_BASE);
-        if at % n_bytes as u64 != 0 {
+        if !at.is_multiple_of(n_bytes as u64) {
             return Err(FaultKind::Misaligned.at(at, "shared memory"));
         }
         if start.saturating_add(n_bytes as u64) > self.shared.len() as u64 {

@@ -1,3 +1,5 @@
+#![allow(clippy::float_cmp, reason = "exact answers are meant")]
+
 use super::*;
 use pilotis_spec::PointLayout;
 use proptest::prelude::*;
@@ -18,7 +20,11 @@ fn run(
 }
 
 fn n_accounted(report: &FrameReport) -> u32 {
-    report.n_points_kept + report.dropped_nan + report.dropped_out_of_range + report.dropped_over_capacity
+    report.n_points_kept
+        + report.dropped_nan
+        + report.dropped_near_sensor
+        + report.dropped_out_of_range
+        + report.dropped_over_capacity
 }
 
 const GOOD: [f32; 4] = [1.0, 2.0, -1.0, 0.5];
@@ -150,7 +156,56 @@ fn coordinate() -> impl Strategy<Value = f32> {
     prop_oneof![8 => (-200_i16..200).prop_map(|v| f32::from(v) * 0.25), 1 => Just(f32::NAN), 1 => Just(f32::INFINITY)]
 }
 
+/// The statistics by their definition: cut, in units of 2^-20, towards zero, in numbers that hold all.
+fn summary_by_definition(points: &[Point]) -> PointsSummary {
+    let sum_of = |value: fn(&Point) -> f32| {
+        let units = |v: f32| (f64::from(v.clamp(-65_536.0, 65_536.0)) * f64::from(1 << 20)).trunc() as i128;
+        points.iter().map(|p| units(value(p))).sum::<i128>() as i64
+    };
+    let intensity_max = points.iter().map(|p| p.intensity).fold(f32::NEG_INFINITY, f32::max);
+    PointsSummary::from_sums(points.len() as u32, sum_of(|p| p.intensity), intensity_max, sum_of(|p| p.z))
+}
+
+#[test]
+fn means_are_those_of_the_values_in_units_and_huge_values_are_cut() {
+    let unit = 1.0 / f32::from(1024_u16).powi(2);
+    let of = |intensities: &[f32]| {
+        let records: Vec<[f32; 4]> = intensities.iter().map(|i| [1.0, 0.0, -0.5, *i]).collect();
+        let (_, _, summary) = run(&CloudView::from_records(&records), 10, false);
+        (summary.intensity_mean, summary.intensity_max)
+    };
+    assert_eq!(of(&[f32::MAX, 0.0]), (32_768.0, f32::MAX));
+    assert_eq!(of(&[-f32::MAX, -1e6, -0.0]), (-2.0 * 65_536.0 / 3.0, 0.0));
+    assert_eq!(of(&[-2.0, -3.0]), (-2.5, -2.0));
+    // Towards zero, from either side.
+    assert_eq!(of(&[1.9 * unit]), (f64::from(unit), 1.9 * unit));
+    assert_eq!(of(&[-1.9 * unit]), (-f64::from(unit), -1.9 * unit));
+    assert_eq!(of(&[f32::MIN_POSITIVE / 2.0]), (0.0, f32::MIN_POSITIVE / 2.0));
+}
+
 proptest! {
+    #[test]
+    fn statistics_do_not_depend_on_the_order_of_points(
+        records in prop::collection::vec((0.0_f32..80.0, -40.0_f32..40.0, -3.0_f32..1.0, any::<f32>()), 0..80),
+        by in 0_usize..80,
+    ) {
+        let mut records: Vec<[f32; 4]> = records.iter().map(|&(x, y, z, i)| [x, y, z, i]).collect();
+        let (points, _, summary) = run(&CloudView::from_records(&records), 100, false);
+        prop_assert_eq!(summary, summary_by_definition(&points));
+        for turned in [true, false] {
+            if turned {
+                let by = by % records.len().max(1);
+                records.rotate_left(by);
+            } else {
+                records.sort_by(|a, b| a[3].total_cmp(&b[3]));
+            }
+            let (_, _, again) = run(&CloudView::from_records(&records), 100, false);
+            prop_assert_eq!(again.intensity_mean.to_bits(), summary.intensity_mean.to_bits());
+            prop_assert_eq!(again.z_mean_m.to_bits(), summary.z_mean_m.to_bits());
+            prop_assert_eq!(again, summary);
+        }
+    }
+
     #[test]
     fn every_layout_yields_the_same_points_and_counts_add_up(
         records in prop::collection::vec(prop::array::uniform5(coordinate()), 0..60), max_points in 0_usize..20,

@@ -1,7 +1,7 @@
 //! Facts about real files. The folder is found by `PILOTIS_DATA` alone; without it each test
 //! says that it was skipped.
 
-use super::{CloudFile, Columns, PointsStage};
+use super::{CloudFile, CloudView, Columns, PointsStage, Sweep};
 use crate::device::mapped::MappedFile;
 use pilotis_spec::{FrameReport, Grid, Point, PointLayout};
 use std::path::{Path, PathBuf};
@@ -76,6 +76,48 @@ fn ten_sweeps_have_ten_lags() {
     assert!(lags[0] == 0.0 && (lags[9] - 0.45).abs() < 5e-3, "{lags:?}");
 }
 
+/// Runs of points of one lag, and the lag.
+fn by_lag(bytes: &[u8]) -> Vec<(f32, &[u8])> {
+    let lag = |record: &[u8]| half::f16::from_le_bytes([record[8], record[9]]).to_f32();
+    let (records, rest) = bytes.as_chunks::<10>();
+    assert!(rest.is_empty());
+    let runs = records.chunk_by(|a, b| lag(a) == lag(b));
+    runs.map(|run| (lag(&run[0]), run.as_flattened())).collect()
+}
+
+#[test]
+fn ten_sweeps_side_by_side_are_the_file_that_holds_them_all() {
+    let Some(folder) = folder() else { return };
+    let file = &files(&folder.join("nuscenes_ten_sweeps"), ".bin")[0];
+    let (all, _) = read(file, Some(&PointLayout::nuscenes_sweeps_f16()));
+    let bytes = std::fs::read(file).unwrap();
+    // Each without its lag, which then comes from the sweep.
+    let layout: PointLayout = "f16:x,y,z,intensity,_".parse().unwrap();
+    let runs = by_lag(&bytes);
+    let sweep = |&(lag, bytes): &(f32, _), near| {
+        Sweep::new(CloudView::from_bytes(bytes, &layout).unwrap(), None, lag, near).unwrap()
+    };
+    let sweeps: Vec<Sweep<'_>> = runs.iter().map(|run| sweep(run, 0.0)).collect();
+    assert_eq!(sweeps.len(), 10);
+    let grid = Grid::new([-1024.0; 3], [1024.0; 3], [8.0, 8.0]).unwrap();
+    let mut stage = PointsStage::build(all.len());
+    let mut report = FrameReport::default();
+    let got = stage.run(&CloudView::from_sweeps(&sweeps), &grid, true, &mut report).unwrap();
+    let bits = |p: &Point| [p.x, p.y, p.z, p.intensity, p.time_lag].map(f32::to_bits);
+    assert_eq!(got.len(), all.len());
+    assert!(got.iter().zip(&all).all(|(a, b)| bits(a) == bits(b)));
+    // Whoever made the file took the own vehicle's returns out of nine sweeps before moving them, and
+    // left them in the key sweep, which is a quarter of it.
+    let near = |p: &&Point| p.x.abs() < 1.0 && p.y.abs() < 1.0;
+    let n_near = all.iter().filter(near).count() as u32;
+    let n_near_of_key = all.iter().filter(|p| p.time_lag == 0.0).filter(near).count();
+    assert!(n_near_of_key > 8000, "{n_near_of_key}");
+    let sweeps: Vec<Sweep<'_>> = runs.iter().map(|run| sweep(run, 1.0)).collect();
+    let mut report = FrameReport::default();
+    stage.run(&CloudView::from_sweeps(&sweeps), &grid, true, &mut report).unwrap();
+    assert_eq!((report.dropped_near_sensor, report.n_points_kept), (n_near, 271_156 - n_near));
+}
+
 #[test]
 fn a_real_pcd_file_reads_as_another_implementation_reads_it() {
     let Some(folder) = folder() else { return };
@@ -112,8 +154,8 @@ fn measure_the_stage_on_a_kitti_sweep() {
     let pcd = CloudFile::open(&files(&folder.join("pcd"), ".pcd")[0], None).unwrap();
     let by_pread = MappedFile::new(std::fs::File::open(sweep).unwrap()).unwrap().without_map();
     let columns = Columns::of_layout(&kitti).unwrap();
-    let by_pread = super::CloudView::of_mapped(&by_pread, 0, 16, mapped.n_points(), columns).unwrap();
-    let memory = super::CloudView::from_bytes(&bytes, &kitti).unwrap();
+    let by_pread = CloudView::of_mapped(&by_pread, 0, 16, mapped.n_points(), columns).unwrap();
+    let memory = CloudView::from_bytes(&bytes, &kitti).unwrap();
     let cases = [
         ("kitti, memory", memory, &grid),
         ("kitti, mapped", mapped.view(), &grid),

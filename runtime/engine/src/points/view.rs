@@ -90,7 +90,11 @@ impl<'a> CloudView<'a> {
     }
 
     /// A view of several sweeps as one cloud, in the order of the slice; put the key sweep first, so
-    /// that its points are the first of their pillars.
+    /// that its points are the first of their pillars. See [`Sweep`] for an example.
+    ///
+    /// It has a time lag, that of its sweeps, and of other fields those that all its sweeps have.
+    /// **Errors**: none here. A frame of more points than a report can count, which is `u32::MAX`, is
+    /// refused by the points stage, as it is of every other view.
     pub fn from_sweeps(sweeps: &'a [Sweep<'a>]) -> Self {
         let n_points = sweeps.iter().fold(0_usize, |n, s| n.saturating_add(s.cloud().n_points()));
         Self { source: Source::Sweeps(sweeps), n_points }
