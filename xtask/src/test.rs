@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::{BufRead, BufReader};
 use std::ops::AddAssign;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// What a step of the tests came to.
@@ -46,7 +46,8 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     for step in [
-        cargo_test(&cache),
+        cargo_test(&cache, &["--workspace"], Some(emulator::ensure())),
+        on_a_card(&cache),
         kernels::check_all(&cache),
         onnx_checker::check_all(&repository().join("models"), &cache),
         nuscenes_devkit::check_simulated(&cache),
@@ -75,9 +76,23 @@ fn verdict(counts: Counts) -> Result<()> {
     }
 }
 
-fn cargo_test(cache: &Path) -> Result<Counts> {
-    let mut test = cargo(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
-    test.env(NATIVE_DIR_VARIABLE, cache).env(EMULATOR_VARIABLE, emulator::ensure()?).stdout(Stdio::piped());
+/// The suites of the CUDA backend once more where this machine has a driver: on the card.
+fn on_a_card(cache: &Path) -> Result<Counts> {
+    if !Path::new("/proc/driver/nvidia/version").exists() {
+        println!("no NVIDIA driver: the suites of the CUDA backend ran on the emulator only");
+        return Ok(Counts::default());
+    }
+    let suites = ["-p", "pilotis-cuda-tests", "-p", "pilotis-runtime", "--test", "*"];
+    cargo_test(cache, &suites, None)
+}
+
+fn cargo_test(cache: &Path, what: &[&str], emulator: Option<Result<PathBuf>>) -> Result<Counts> {
+    let mut test = cargo(["test"]);
+    test.args(what).args(["--no-fail-fast", "--", "--show-output"]);
+    test.env(NATIVE_DIR_VARIABLE, cache).env_remove(EMULATOR_VARIABLE).stdout(Stdio::piped());
+    if let Some(emulator) = emulator {
+        test.env(EMULATOR_VARIABLE, emulator?);
+    }
     let text = text_of(&test);
     eprintln!("$ {text}");
     let mut child = test.spawn().with_context(|| format!("cannot start `{text}`"))?;

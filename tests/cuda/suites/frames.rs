@@ -241,3 +241,35 @@ fn the_shipped_model_answers_its_golden_on_a_card() {
     let matched = pilotis_runtime::golden::check(&package, &mut engine).unwrap();
     assert!(matched.n_samples >= 3 * 64, "{matched:?}");
 }
+
+#[test]
+fn a_lost_device_answers_every_frame_with_its_fault() {
+    const FAULT: &str = "PILOTIS_EMULATOR_FAULT";
+    let (Some(emulator), Some(_)) =
+        (std::env::var_os("PILOTIS_CUDA_EMULATOR"), DeviceChoice::Cuda.resolve().ok())
+    else {
+        println!("skipped: only an emulator loses its device when it is told to");
+        return;
+    };
+    if std::env::var_os(FAULT).is_none() {
+        // In a process of its own: the fault lasts as long as the driver. Building waits a few times.
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["a_lost_device_answers_every_frame_with_its_fault", "--exact", "--nocapture"])
+            .env("PILOTIS_CUDA_EMULATOR", emulator)
+            .env(FAULT, "cuStreamSynchronize:700:40")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let mut pair = Pair::of(9, |m| m.points.max_points = 3000);
+    let points = ordinary(&pair.manifest);
+    let cloud = CloudView::from_points(&points);
+    let n_good = (0..40).take_while(|_| pair.card.infer(&cloud).is_ok()).count();
+    assert!((1..40).contains(&n_good), "{n_good} frames before the device was lost");
+    for _ in 0..3 {
+        let error = pair.card.infer(&cloud).unwrap_err();
+        assert_eq!((error.code, error.got), (FrameErrorCode::DeviceFault, 700));
+    }
+}

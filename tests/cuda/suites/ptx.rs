@@ -1,6 +1,6 @@
 //! The committed PTX gives the bits of the stages on the CPU, and no two of its threads race.
 
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests as well")]
 
 use pilotis_cuda_tests::frame_of_ptx::FrameOfPtx;
 use pilotis_cuda_tests::{Answers, cases, engine};
