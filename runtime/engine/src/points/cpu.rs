@@ -4,7 +4,6 @@ use super::summary::PointsSummary;
 use super::sweeps::Sweep;
 use super::view::{CloudView, Columns, MAX_STRIDE_BYTES, Source, array};
 use crate::device::mapped::Vanished;
-use pilotis_kernels::frame::{SUM_LIMIT, SUM_SCALE};
 use pilotis_spec::{
     FieldName, FrameError, FrameErrorCode, FrameFlags, FrameReport, Grid, Point, ScalarType, Stage,
 };
@@ -83,7 +82,6 @@ impl PointsStage {
         report.dropped_out_of_range = sieve.n_out_of_range;
         report.dropped_near_sensor = sieve.n_near_sensor;
         report.dropped_over_capacity = sieve.n_over_capacity;
-        self.summary = sieve.summary();
         if n_points == 0 {
             report.flags.insert(FrameFlags::EMPTY_CLOUD);
         } else if n_kept == 0 && report.dropped_over_capacity == 0 {
@@ -93,6 +91,7 @@ impl PointsStage {
             report.flags.insert(FrameFlags::OVER_CAPACITY);
         }
         self.n_kept = n_kept;
+        self.summary = PointsSummary::of(self.points());
         Ok(self.points())
     }
 
@@ -180,25 +179,11 @@ struct Sieve<'a> {
     n_out_of_range: u32,
     n_near_sensor: u32,
     n_over_capacity: u32,
-    intensity_sum: i64,
-    intensity_max: f32,
-    z_sum: i64,
 }
 
 impl<'a> Sieve<'a> {
     fn new(grid: &'a Grid, points: &'a mut [Point]) -> Self {
-        Self {
-            grid,
-            points,
-            n_kept: 0,
-            n_nan: 0,
-            n_out_of_range: 0,
-            n_near_sensor: 0,
-            n_over_capacity: 0,
-            intensity_sum: 0,
-            intensity_max: f32::NEG_INFINITY,
-            z_sum: 0,
-        }
+        Self { grid, points, n_kept: 0, n_nan: 0, n_out_of_range: 0, n_near_sensor: 0, n_over_capacity: 0 }
     }
 
     /// Takes a finite point.
@@ -209,16 +194,9 @@ impl<'a> Sieve<'a> {
         } else if let Some(slot) = self.points.get_mut(self.n_kept) {
             *slot = point;
             self.n_kept += 1;
-            self.intensity_sum += to_sum(point.intensity);
-            self.intensity_max = self.intensity_max.max(point.intensity);
-            self.z_sum += to_sum(point.z);
         } else {
             self.n_over_capacity += 1;
         }
-    }
-
-    fn summary(&self) -> PointsSummary {
-        PointsSummary::from_sums(self.n_kept as u32, self.intensity_sum, self.intensity_max, self.z_sum)
     }
 }
 
@@ -251,12 +229,6 @@ impl Sink for SweepSieve<'_, '_> {
             self.sieve.take_finite(self.sweep.moved(point, self.needs_time_lag));
         }
     }
-}
-
-/// A value in units of 1 / [`SUM_SCALE`], towards zero: integers add up to the same sum in any order.
-#[inline(always)]
-fn to_sum(value: f32) -> i64 {
-    (value.clamp(-SUM_LIMIT, SUM_LIMIT) * SUM_SCALE) as i64
 }
 
 /// Feeds `n_points` of `bytes` to a sink; the layouts of the data sets have a loop each.

@@ -162,7 +162,7 @@ fn summary_by_definition(points: &[Point]) -> PointsSummary {
         let units = |v: f32| (f64::from(v.clamp(-65_536.0, 65_536.0)) * f64::from(1 << 20)).trunc() as i128;
         points.iter().map(|p| units(value(p))).sum::<i128>() as i64
     };
-    let intensity_max = points.iter().map(|p| p.intensity).fold(f32::NEG_INFINITY, f32::max);
+    let intensity_max = points.iter().map(|p| p.intensity).max_by(f32::total_cmp).unwrap_or(0.0);
     PointsSummary::from_sums(points.len() as u32, sum_of(|p| p.intensity), intensity_max, sum_of(|p| p.z))
 }
 
@@ -177,21 +177,34 @@ fn means_are_those_of_the_values_in_units_and_huge_values_are_cut() {
     assert_eq!(of(&[f32::MAX, 0.0]), (32_768.0, f32::MAX));
     assert_eq!(of(&[-f32::MAX, -1e6, -0.0]), (-2.0 * 65_536.0 / 3.0, 0.0));
     assert_eq!(of(&[-2.0, -3.0]), (-2.5, -2.0));
+    // Of zeros the largest is the one without a sign, as integers have it on a card.
+    for (zeros, largest) in [([-0.0, 0.0], 0.0_f32), ([0.0, -0.0], 0.0), ([-0.0, -0.0], -0.0)] {
+        assert_eq!(of(&zeros).1.to_bits(), largest.to_bits(), "{zeros:?}");
+    }
     // Towards zero, from either side.
     assert_eq!(of(&[1.9 * unit]), (f64::from(unit), 1.9 * unit));
     assert_eq!(of(&[-1.9 * unit]), (-f64::from(unit), -1.9 * unit));
     assert_eq!(of(&[f32::MIN_POSITIVE / 2.0]), (0.0, f32::MIN_POSITIVE / 2.0));
 }
 
+/// Any `f32`, or one about some units, or a usual one.
+fn intensity() -> impl Strategy<Value = f32> {
+    let about_units = (-40_000_000_i32..40_000_000).prop_map(|v| v as f32 / 1_048_576.0 / 7.0);
+    prop_oneof![any::<f32>(), about_units, 0.0_f32..1.0]
+}
+
 proptest! {
     #[test]
     fn statistics_do_not_depend_on_the_order_of_points(
-        records in prop::collection::vec((0.0_f32..80.0, -40.0_f32..40.0, -3.0_f32..1.0, any::<f32>()), 0..80),
-        by in 0_usize..80,
+        records in prop::collection::vec((0.0_f32..80.0, -40.0_f32..40.0, -3.0_f32..1.0, intensity()), 0..80),
+        by in 0_usize..80, n_times in 1_usize..40,
     ) {
-        let mut records: Vec<[f32; 4]> = records.iter().map(|&(x, y, z, i)| [x, y, z, i]).collect();
-        let (points, _, summary) = run(&CloudView::from_records(&records), 100, false);
+        let records: Vec<[f32; 4]> = records.iter().map(|&(x, y, z, i)| [x, y, z, i]).collect();
+        // Often more than are summed at once.
+        let mut records = records.repeat(n_times);
+        let (points, _, summary) = run(&CloudView::from_records(&records), 4000, false);
         prop_assert_eq!(summary, summary_by_definition(&points));
+        prop_assert_eq!(summary, PointsSummary::of(&points));
         for turned in [true, false] {
             if turned {
                 let by = by % records.len().max(1);
@@ -199,7 +212,7 @@ proptest! {
             } else {
                 records.sort_by(|a, b| a[3].total_cmp(&b[3]));
             }
-            let (_, _, again) = run(&CloudView::from_records(&records), 100, false);
+            let (_, _, again) = run(&CloudView::from_records(&records), 4000, false);
             prop_assert_eq!(again.intensity_mean.to_bits(), summary.intensity_mean.to_bits());
             prop_assert_eq!(again.z_mean_m.to_bits(), summary.z_mean_m.to_bits());
             prop_assert_eq!(again, summary);

@@ -1,7 +1,7 @@
 //! Summary: whether the points of a frame look like those that the model was trained on.
 
-use pilotis_kernels::frame::SUM_SCALE;
-use pilotis_spec::{FrameError, FrameErrorCode, FrameFlags, FrameReport, InputStatistics, Stage};
+use pilotis_kernels::frame::{SUM_LIMIT, SUM_SCALE};
+use pilotis_spec::{FrameError, FrameErrorCode, FrameFlags, FrameReport, InputStatistics, Point, Stage};
 
 /// Fewer points than this say nothing about a sensor.
 const MIN_POINTS: u32 = 256;
@@ -25,7 +25,41 @@ pub struct PointsSummary {
     pub z_mean_m: f64,
 }
 
+/// Points that are summed as `f64`, in which multiples of a unit add up exactly below 2^33, before
+/// they go into the integers of the frame.
+const BLOCK_POINTS: usize = 1024;
+const _: () = assert!(SUM_LIMIT as u64 * BLOCK_POINTS as u64 <= 1 << 32);
+
 impl PointsSummary {
+    /// The statistics of finite points: every value is cut to +-[`SUM_LIMIT`] and summed in units of
+    /// 1 / [`SUM_SCALE`], towards zero.
+    ///
+    /// **Determinism**: no order of the points changes a bit.
+    pub fn of(points: &[Point]) -> Self {
+        let (mut intensity, mut z, mut max) = (0, 0, f32::NEG_INFINITY);
+        for block in points.chunks(BLOCK_POINTS) {
+            let mut sums = [0.0; 2];
+            for point in block {
+                sums[0] += whole_units(point.intensity);
+                sums[1] += whole_units(point.z);
+                if point.intensity > max {
+                    max = point.intensity;
+                }
+            }
+            let [block_intensity, block_z] = sums.map(|sum: f64| (sum * f64::from(SUM_SCALE)) as i64);
+            intensity += block_intensity;
+            z += block_z;
+        }
+        // Zeros compare as equal; the largest has its sign bit clear, whichever came first.
+        let is_positive = || points.iter().any(|p| p.intensity.to_bits() == 0);
+        let max = match max {
+            0.0 if is_positive() => 0.0,
+            0.0 => -0.0,
+            _ => max,
+        };
+        Self::from_sums(points.len() as u32, intensity, max, z)
+    }
+
     /// The statistics of sums in units of 1 / [`SUM_SCALE`].
     pub fn from_sums(n_points: u32, intensity_sum: i64, intensity_max: f32, z_sum: i64) -> Self {
         if n_points == 0 {
@@ -34,6 +68,23 @@ impl PointsSummary {
         let mean = |sum: i64| sum as f64 / f64::from(SUM_SCALE) / f64::from(n_points);
         Self { n_points, intensity_mean: mean(intensity_sum), intensity_max, z_mean_m: mean(z_sum) }
     }
+}
+
+/// A value cut to +-[`SUM_LIMIT`], as the multiple of 1 / [`SUM_SCALE`] next to it towards zero.
+///
+/// A conversion to `i64` says the same and takes longer: it saturates, one value after the other.
+#[inline(always)]
+fn whole_units(value: f32) -> f64 {
+    const UNIT: f64 = 1.0 / SUM_SCALE as f64;
+    // From here to its double, neighbours in f64 are a unit apart.
+    const ROUNDER: f64 = UNIT * (1_u64 << 52) as f64;
+    let value = f64::from(value);
+    let limit = f64::from(SUM_LIMIT);
+    // One instruction, unlike a clamp.
+    let size = if value.abs() < limit { value.abs() } else { limit };
+    let nearest = (size + ROUNDER) - ROUNDER;
+    let below = nearest - if nearest > size { UNIT } else { 0.0 };
+    below.copysign(value)
 }
 
 /// What to do with a frame whose intensity is of another scale than the training data's.
