@@ -5,6 +5,7 @@
 
 use pilotis_runtime::Package;
 use pilotis_runtime::package::sha256_hex;
+use pilotis_spec::codec::logit_threshold;
 use pilotis_spec::manifest::{DIGESTS_FILE, ENCODER_FILE, MANIFEST_FILE, SCHEMA_VERSION};
 use pilotis_spec::points::PointsSpec;
 use pilotis_spec::{
@@ -168,11 +169,17 @@ pub fn tensors(manifest: &Manifest, seed: u64) -> Vec<Vec<f32>> {
     let is_broken = rng.random_bool(0.3);
     // Few different scores make ties.
     let steps = [4.0_f32, 1000.0][rng.random_range(0..2)];
+    let boxes = &manifest.boxes;
+    let threshold = logit_threshold(boxes.score_threshold, boxes.score_rule == ScoreRule::Above);
     let draw = |name: &str, rng: &mut ChaCha8Rng| -> f32 {
         if is_broken && rng.random_bool(0.002) {
             return [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30][rng.random_range(0..4)];
         }
         if name.starts_with("cls") || name.starts_with("hm") {
+            // Some just pass the score rule, some just do not.
+            if rng.random_bool(0.004) {
+                return if rng.random_bool(0.5) { threshold } else { threshold.next_down() };
+            }
             let logit = if rng.random_bool(share) { rng.random_range(-1.0_f32..4.0) } else { -8.0 };
             return (logit * steps).round() / steps;
         }

@@ -97,7 +97,13 @@ fn first_difference(change: Change) -> Option<Result<(), Fault>> {
             return ptx.to_owned();
         }
         let start = ptx.find(&format!(".entry {kernel}(")).unwrap();
-        let at = start + ptx[start..].find(find).unwrap_or_else(|| panic!("no `{find}` in `{kernel}`"));
+        let at = start
+            + ptx[start..]
+                .split(".visible")
+                .next()
+                .unwrap()
+                .find(find)
+                .unwrap_or_else(|| panic!("no `{find}` in `{kernel}`"));
         [&ptx[..at], replace, &ptx[at + find.len()..]].concat()
     };
     for seed in 0..8 {
@@ -146,7 +152,7 @@ fn faults_planted_in_the_ptx_are_caught_for_what_they_are() {
         ("points", "points_keep", "atom.global.min.u32", "atom.global.max.u32"),
         ("pillars", "pillars_fill", "atom.global.add.u32", "atom.global.max.u32"),
         ("bev", "bev_encode_one", "fma.rn.f32", "mad.lo.s32"),
-        ("boxes", "boxes_sweep", "setp.ltu.f32", "setp.leu.f32"),
+        ("boxes", "boxes_sweep", "setp.gtu.f32", "setp.geu.f32"),
     ];
     for change in others {
         assert!(first_difference(*change).is_some(), "{change:?} was not caught");

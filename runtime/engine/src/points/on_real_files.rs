@@ -81,7 +81,7 @@ fn by_lag(bytes: &[u8]) -> Vec<(f32, &[u8])> {
     let lag = |record: &[u8]| half::f16::from_le_bytes([record[8], record[9]]).to_f32();
     let (records, rest) = bytes.as_chunks::<10>();
     assert!(rest.is_empty());
-    let runs = records.chunk_by(|a, b| lag(a) == lag(b));
+    let runs = records.chunk_by(|a, b| lag(a).to_bits() == lag(b).to_bits());
     runs.map(|run| (lag(&run[0]), run.as_flattened())).collect()
 }
 

@@ -1,4 +1,8 @@
-#![allow(clippy::float_cmp, reason = "exact answers are meant")]
+#![allow(
+    clippy::float_cmp,
+    clippy::approx_constant,
+    reason = "exact answers are meant, and numbers of a data set"
+)]
 
 use super::*;
 use crate::points::PointsStage;
