@@ -2,11 +2,11 @@
 
 pub mod cars;
 mod cars_picture;
-pub mod center_distance;
 pub mod deployed;
-pub mod found_cars;
 
-pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};
+pub use pilotis_evaluate::{
+    CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
+};
 
 /// Commands of `pilotis-trainer evaluate`.
 #[derive(Clone, Debug, clap::Subcommand)]

@@ -28,7 +28,7 @@ pub use report::{Bands, Near, near_box};
 pub use sweep::{SweepPoint, best_score, sweep};
 
 use super::center_distance::{EvaluateError, center_distance, is_sound};
-use crate::datasets::GroundTruth;
+use pilotis_datasets::GroundTruth;
 use pilotis_spec::{Box3d, Detection};
 use serde::Serialize;
 

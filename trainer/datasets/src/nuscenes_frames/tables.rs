@@ -1,7 +1,7 @@
 //! The tables of a nuScenes dataset: the few columns that key frames, poses and boxes need.
 
 use super::{Frame, LIDAR, checked_box, in_file, parse_json, paths_in};
-use crate::datasets::{DatasetError, GroundTruth};
+use crate::{DatasetError, GroundTruth};
 use glam::{DQuat, DVec3};
 use pilotis_spec::Box3d;
 use serde::Deserialize;

@@ -42,7 +42,7 @@ fn number(field: &str, position: usize) -> Result<f64, String> {
 }
 
 /// Width and height that a PNG file states.
-pub(super) fn image_size(path: &Path) -> Result<[f64; 2], DatasetError> {
+pub fn image_size(path: &Path) -> Result<[f64; 2], DatasetError> {
     let bytes = read_bytes(path)?;
     let header = bytes.first_chunk::<24>().filter(|h| h.starts_with(b"\x89PNG\r\n\x1a\n"));
     let Some(header) = header else {

@@ -1,7 +1,7 @@
 #![allow(clippy::float_cmp, reason = "exact answers are meant")]
 
 use super::*;
-use crate::datasets::points_in_box;
+use crate::points_in_box;
 use std::fs;
 
 struct Folder(tempfile::TempDir);

@@ -1,7 +1,7 @@
 //! Label files of both kinds, line by line.
 
 use super::{Calibration, number, read_lines};
-use crate::datasets::DatasetError;
+use crate::DatasetError;
 use pilotis_spec::Box3d;
 use pilotis_spec::codec::normalize_yaw;
 use std::f64::consts::FRAC_PI_2;

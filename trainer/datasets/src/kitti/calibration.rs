@@ -1,7 +1,7 @@
 //! Calibration files, and the frames they join.
 
 use super::number;
-use crate::datasets::{DatasetError, read_text};
+use crate::{DatasetError, read_text};
 use glam::{DMat3, DMat4, DVec3, DVec4};
 use pilotis_spec::Point;
 use std::collections::BTreeMap;

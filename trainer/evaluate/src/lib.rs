@@ -1,0 +1,6 @@
+//! Evaluation: how good boxes are, by the official definitions and by our own.
+
+pub mod center_distance;
+pub mod found_cars;
+
+pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};
