@@ -5,12 +5,12 @@ use crate::bev::pfn::Pfn;
 use crate::bev::scatter::scatter;
 use crate::config::{TrainConfig, TrainPrecision};
 use crate::export::encoder::PfnWeights;
-use crate::export::network::Network;
 use crate::head::backbone::Backbone;
 use crate::head::layers::Init;
 use crate::head::{Head, HeadOutput};
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
+use pilotis_network::Network;
 use pilotis_spec::head::CANVAS_TENSOR;
 
 /// A pillar detector with its trainable weights.
@@ -83,13 +83,13 @@ impl Detector {
 mod tests {
     use super::*;
     use crate::bev::PillarSample;
-    use crate::export::network::{Conv, Op};
     use crate::head::anchors::{AnchorLabels, AnchorTargets, PositiveAnchor};
     use crate::head::centers::{CenterLabels, CenterObject, CenterTargets};
     use crate::head::layers::values;
     use crate::head::losses::Targets;
     use burn::optim::{AdamWConfig, GradientsParams};
     use burn::tensor::TensorData;
+    use pilotis_network::{Conv, Op};
     use pilotis_spec::HeadLayout;
     use pilotis_spec::codec::{CenterCode, MAX_CODE};
     use std::collections::BTreeMap;

@@ -14,6 +14,7 @@ mod python_env;
 mod run;
 mod setup;
 mod test;
+mod trt_shim;
 mod unpack;
 
 use clap::{Parser, Subcommand};

@@ -17,6 +17,32 @@ pub(crate) const NATIVE_DIR_VARIABLE: &str = "PILOTIS_NATIVE_DIR";
 pub(crate) struct Table {
     schema_version: u32,
     pub(crate) parts: Vec<Part>,
+    pub(crate) trt_shim: Shim,
+}
+
+/// The C++ side of TensorRT, which is compiled here.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shim {
+    pub(crate) abi: u32,
+    /// The crate whose source holds the headers.
+    #[serde(rename = "crate")]
+    pub(crate) krate: String,
+    pub(crate) version: String,
+    pub(crate) folder: String,
+    pub(crate) files: Vec<String>,
+    pub(crate) common: Vec<String>,
+    pub(crate) flavours: Vec<Flavour>,
+}
+
+/// One TensorRT that the C++ side is compiled for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Flavour {
+    pub(crate) name: String,
+    pub(crate) headers: String,
+    pub(crate) sha256: String,
+    pub(crate) library: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -29,7 +55,7 @@ pub(crate) struct Part {
     pub(crate) needed_by: String,
     /// Whether a platform for which it is not pinned does without it.
     #[serde(default)]
-    pub(crate) developers_only: bool,
+    pub(crate) optional: bool,
     pub(crate) platforms: BTreeMap<String, Wheel>,
 }
 
@@ -90,6 +116,12 @@ impl Table {
                 }
             }
         }
+        let shim = &table.trt_shim;
+        let names = shim.files.iter().chain(&shim.common).chain([&shim.krate, &shim.version, &shim.folder]);
+        let flavours = shim.flavours.iter().flat_map(|f| [&f.name, &f.headers, &f.library]);
+        if let Some(name) = names.chain(flavours).find(|name| !is_plain_name(name)) {
+            bail!("trt_shim: `{name}` is not a plain name");
+        }
         Ok(table)
     }
 
@@ -113,7 +145,7 @@ impl Part {
 
     /// Whether there is none for a platform, and need not be.
     pub(crate) fn is_passed_over(&self, platform: &str) -> bool {
-        self.developers_only && !self.platforms.contains_key(platform)
+        self.optional && !self.platforms.contains_key(platform)
     }
 
     /// Its folder in the cache.

@@ -2,6 +2,7 @@
 
 use crate::parts::{Part, Setup, Table, Wheel, cache, platform};
 use crate::run::text_of;
+use crate::trt_shim;
 use crate::unpack::{check_digest, digest, unpack};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -20,6 +21,9 @@ pub(crate) struct Arguments {
     /// Only say what is there and what is missing.
     #[arg(long)]
     check: bool,
+    /// Compile the C++ side of full TensorRT against the headers of an installed SDK: the folder of NvInfer.h.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["part", "check"])]
+    tensorrt_sdk: Option<PathBuf>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
@@ -51,6 +55,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             }
         }
     }
+    if arguments.part.is_none() {
+        n_missing +=
+            trt_shim::ensure(&table.trt_shim, &cache, arguments.tensorrt_sdk.as_deref(), arguments.check)?;
+    }
     if n_missing > 0 {
         bail!("{n_missing} native part(s) missing: run `cargo xtask setup`");
     }
@@ -59,7 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Everything that is fetched by default, for other chores; answers with the cache's folder.
 pub(crate) fn ensure() -> Result<PathBuf> {
-    run(&Arguments { part: None, check: false })?;
+    run(&Arguments { part: None, check: false, tensorrt_sdk: None })?;
     cache()
 }
 

@@ -1,14 +1,13 @@
 //! Export: from a trained network to a model package.
 //!
-//! [`network`] is the detector as plain data, [`onnx`] and [`encoder`] are its files, [`golden`]
-//! what it must answer, [`package`] the folder. An export fails unless the runtime, reading that
+//! The detector becomes plain data ([`pilotis_network`], BatchNorm folded in by [`batch_norm`]); the network's
+//! ONNX file and [`encoder`] are its files, [`golden`] what it must answer, [`package`] the folder. An export fails unless the runtime, reading that
 //! folder back, agrees with Burn ([`parity`]).
 
+pub mod batch_norm;
 pub mod card;
 pub mod encoder;
 pub mod golden;
-pub mod network;
-pub mod onnx;
 pub mod package;
 pub mod parity;
 

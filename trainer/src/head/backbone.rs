@@ -2,9 +2,9 @@
 
 use super::layers::{ConvNorm, Init, Resample, node};
 use crate::config::BackboneConfig;
-use crate::export::network::{Node, Op};
 use burn::module::Module;
 use burn::tensor::Tensor;
+use pilotis_network::{Node, Op};
 
 /// BatchNorm of the backbone, **Source**: OpenPCDet `BaseBEVBackbone`.
 const EPSILON: f64 = 1e-3;

@@ -1,6 +1,6 @@
 //! Layers: convolutions with BatchNorm, how they start, and what they are as plain data.
 
-use crate::export::network::{self, Conv, Node, Op, Weight};
+use crate::export::batch_norm;
 use crate::ops::{conv3x3, norm_relu};
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
@@ -8,6 +8,7 @@ use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, FloatDType, Tensor, TensorData};
+use pilotis_network::{Conv, Node, Op, Weight};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -94,8 +95,8 @@ pub(crate) fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 /// A BatchNorm as plain data, running statistics included.
-pub(crate) fn norm_values(norm: &BatchNorm) -> network::BatchNorm {
-    network::BatchNorm {
+pub(crate) fn norm_values(norm: &BatchNorm) -> batch_norm::BatchNorm {
+    batch_norm::BatchNorm {
         gamma: values(norm.gamma.val()),
         beta: values(norm.beta.val()),
         mean: values(norm.running_mean.value_sync()),

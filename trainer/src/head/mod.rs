@@ -7,11 +7,11 @@ pub(crate) mod layers;
 pub mod losses;
 
 use crate::config::BackboneConfig;
-use crate::export::network::{Node, Op};
 use burn::module::Module;
 use burn::nn::conv::Conv2d;
 use burn::tensor::Tensor;
 use layers::{ConvNorm, Init, conv_values, run_conv, run_convs};
+use pilotis_network::{Node, Op};
 use pilotis_spec::HeadLayout;
 
 /// The raw tensors of a head, `[B, K, H, W]` each, in the order of [`HeadLayout::tensors`].

@@ -4,6 +4,7 @@ pub(crate) mod allocations;
 mod bench;
 mod demo;
 mod doctor;
+mod engine;
 mod input;
 mod inspect;
 mod libraries;
@@ -42,6 +43,7 @@ const HELP: &str = with_exit_codes!(
   pilotis inspect models/default
   pilotis demo
   pilotis doctor
+  pilotis engine build --precision fp16 --target sm_89
 
 Environment:
   PILOTIS_MODEL       the model package, where --model is not given
@@ -69,6 +71,7 @@ enum Command {
     Inspect(inspect::Arguments),
     Demo(demo::Arguments),
     Doctor(doctor::Arguments),
+    Engine(engine::Arguments),
 }
 
 /// How a command ended that could do its work.
@@ -94,6 +97,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Engine(arguments) => engine::run(&arguments),
     };
     match result {
         Ok(Outcome::AllDone) => ExitCode::SUCCESS,

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub const NATIVE_DIR_VARIABLE: &str = "PILOTIS_NATIVE_DIR";
 /// Names the ONNX Runtime library itself, past the cache.
 pub const ORT_DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
+/// Names the TensorRT library itself, past the cache; the ONNX parser is looked for beside it.
+pub const TENSORRT_VARIABLE: &str = "PILOTIS_TENSORRT_LIB";
 /// The command that fetches what is missing.
 pub const SETUP_COMMAND: &str = "cargo xtask setup";
 
@@ -22,6 +24,19 @@ const TABLE: &str = include_str!("../../native-parts.toml");
 #[derive(Deserialize)]
 struct Table {
     parts: Vec<Part>,
+    trt_shim: Shim,
+}
+
+#[derive(Deserialize)]
+struct Shim {
+    abi: u32,
+    flavours: Vec<Flavour>,
+}
+
+#[derive(Deserialize)]
+struct Flavour {
+    name: String,
+    library: String,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +67,8 @@ pub struct Places {
     pub home: Option<OsString>,
     /// [`ORT_DYLIB_VARIABLE`].
     pub ort_dylib_path: Option<OsString>,
+    /// [`TENSORRT_VARIABLE`].
+    pub tensorrt_lib: Option<OsString>,
 }
 
 impl Places {
@@ -63,6 +80,7 @@ impl Places {
             xdg_cache_home: variable("XDG_CACHE_HOME"),
             home: variable("HOME"),
             ort_dylib_path: variable(ORT_DYLIB_VARIABLE),
+            tensorrt_lib: variable(TENSORRT_VARIABLE),
         }
     }
 
@@ -95,6 +113,55 @@ impl Places {
                 path.display()
             ),
         ))
+    }
+
+    /// Path of the C++ side of TensorRT, by the flavour's name.
+    ///
+    /// **Errors**: [`BuildErrorKind::NativePartMissing`] with the place looked at.
+    pub fn trt_shim(&self, flavour: &str) -> Result<PathBuf, BuildError> {
+        let missing = |why: String| BuildError::new(BuildErrorKind::NativePartMissing, why);
+        let table: Table = toml::from_str(TABLE).map_err(|e| missing(format!("native-parts.toml: {e}")))?;
+        let known = table.trt_shim.flavours.iter().find(|f| f.name == flavour);
+        let known = known.ok_or_else(|| missing(format!("native-parts.toml has no trt_shim `{flavour}`")))?;
+        let Some(cache) = self.cache() else {
+            return Err(missing(format!(
+                "the C++ side of TensorRT has nowhere to be: set {NATIVE_DIR_VARIABLE} or HOME, then run `{SETUP_COMMAND}`"
+            )));
+        };
+        let path = cache.join(format!("trt_shim-{}-{}", table.trt_shim.abi, platform())).join(&known.library);
+        if path.is_file() {
+            return Ok(path);
+        }
+        Err(missing(format!(
+            "the C++ side of TensorRT is not at `{}`: run `{SETUP_COMMAND}`, which compiles it",
+            path.display()
+        )))
+    }
+
+    /// Paths of the TensorRT library of a flavour, and of its ONNX parser where there is one:
+    /// `PILOTIS_TENSORRT_LIB` where it is set, else the cache's.
+    ///
+    /// **Errors**: [`BuildErrorKind::NativePartMissing`] with the place looked at.
+    pub fn tensorrt(&self, flavour: &str) -> Result<(PathBuf, Option<PathBuf>), BuildError> {
+        let Some(named) = self.tensorrt_lib.as_ref().map(PathBuf::from) else {
+            return Ok(match flavour {
+                "rtx" => (
+                    self.file("tensorrt_rtx", "libtensorrt_rtx.so.1")?,
+                    Some(self.file("tensorrt_rtx", "libtensorrt_onnxparser_rtx.so.1")?),
+                ),
+                _ => (self.file("tensorrt_lean", "libnvinfer_lean.so.11")?, None),
+            });
+        };
+        if !named.is_file() {
+            let text = format!(
+                "{TENSORRT_VARIABLE} names `{}`, where there is no file: correct it, or unset it and run `{SETUP_COMMAND}`",
+                named.display()
+            );
+            return Err(BuildError::new(BuildErrorKind::NativePartMissing, text));
+        }
+        let parsers = ["libtensorrt_onnxparser_rtx.so.1", "libnvonnxparser.so.11"];
+        let beside = parsers.iter().map(|name| named.with_file_name(name)).find(|path| path.is_file());
+        Ok((named, beside))
     }
 
     /// Path of a part's file in the cache, on this platform.

@@ -18,7 +18,7 @@ pub(crate) struct CpuStages {
 
 impl CpuStages {
     /// See [`crate::Engine::infer`].
-    pub(super) fn run(
+    pub(crate) fn run(
         &mut self,
         cloud: &CloudView<'_>,
         context: &Context<'_>,

@@ -5,6 +5,7 @@
 mod external_data;
 pub mod onnxruntime;
 pub mod replay;
+pub mod tensorrt;
 
 use pilotis_spec::FrameError;
 

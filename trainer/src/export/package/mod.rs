@@ -9,9 +9,9 @@ mod place;
 mod tests;
 
 use crate::export::encoder::{PfnWeights, to_safetensors};
-use crate::export::network::Network;
-use crate::export::onnx::{OnnxMeta, to_onnx};
 use anyhow::{Context, bail, ensure};
+use pilotis_network::Network;
+use pilotis_network::onnx::{OnnxMeta, to_onnx};
 use pilotis_runtime::package::{Package, sha256_hex};
 use pilotis_spec::golden::GOLDEN_FILE;
 use pilotis_spec::head::CANVAS_TENSOR;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::export::golden::golden_tensor;
-use crate::export::network::{Conv, Node, Op, Weight};
+use pilotis_network::{Conv, Node, Op, Weight};
 use tempfile::TempDir;
 
 const KITTI: &str = include_str!("../../../../runtime/spec/tests/kitti_manifest.toml");

@@ -91,7 +91,10 @@ impl Device {
 
     /// Calls the driver with this device current in the calling thread. A sticky fault is
     /// remembered, and from then on answers at once.
-    pub(super) fn call<T>(&self, call: impl FnOnce() -> Result<T, DriverError>) -> Result<T, DeviceFault> {
+    pub(in crate::device) fn call<T>(
+        &self,
+        call: impl FnOnce() -> Result<T, DriverError>,
+    ) -> Result<T, DeviceFault> {
         self.check()?;
         // Other libraries of the process make their own contexts current, so it is said each time;
         // the driver's part in that is a comparison.
@@ -102,12 +105,12 @@ impl Device {
 
     /// Waits until the device has nothing to do, before memory is given back that it may still
     /// use. A device that failed does nothing any more.
-    pub(super) fn settle(&self) {
+    pub(in crate::device) fn settle(&self) {
         let _ = self.call(result::ctx::synchronize);
     }
 
     /// Calls the driver to give something back: also after a fault, and whatever it answers.
-    pub(super) fn give_back(&self, call: impl FnOnce() -> Result<(), DriverError>) {
+    pub(in crate::device) fn give_back(&self, call: impl FnOnce() -> Result<(), DriverError>) {
         // SAFETY: as in `call`. A driver that failed frees nothing, and there is nothing to do.
         let _ = unsafe { result::ctx::set_current(self.context) }.and_then(|()| call());
     }

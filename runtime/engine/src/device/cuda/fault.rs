@@ -69,6 +69,7 @@ const KNOWN: &[Known] = &[
     (901, "the capture of the graph was invalidated", false),
     (911, "error outside of the device", true),
     (999, "unknown error", true),
+    (100_001, "the network was not enqueued; the log says why", false),
 ];
 
 impl DeviceFault {
@@ -78,6 +79,8 @@ impl DeviceFault {
     pub const INVALID_HANDLE: Self = Self { code: 400 };
     /// The device still works on it.
     pub const NOT_READY: Self = Self { code: 600 };
+    /// A library enqueued nothing and gave no reason. No number of the driver's.
+    pub const NETWORK: Self = Self { code: 100_001 };
     /// What cannot stand in a graph.
     pub const CAPTURE_UNSUPPORTED: Self = Self { code: 900 };
 

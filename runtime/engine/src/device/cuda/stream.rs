@@ -286,6 +286,11 @@ impl Stream {
         self.device.call(|| unsafe { result::graph::launch(exec, raw) })
     }
 
+    /// The driver's handle, for libraries that enqueue on it.
+    pub(in crate::device) fn raw(&self) -> sys::CUstream {
+        self.raw
+    }
+
     pub(super) fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }

@@ -1,7 +1,16 @@
-//! Network: the 2D convolutions of a detector as plain data, between Burn and ONNX.
+//! Network: the 2D convolutions of a detector as plain data, between a trainer and the engines that run it.
 //!
 //! BatchNorm is folded already, weights are `f32` in row-major order, and every tensor has a
-//! name, so writers (ONNX now; quantized forms later) need to know nothing of Burn.
+//! name. [`onnx`] writes it and reads it back; [`lower()`] writes it in the form and the types that TensorRT runs best.
+
+#![forbid(unsafe_code)]
+
+mod calibration;
+mod lower;
+pub mod onnx;
+
+pub use calibration::Calibration;
+pub use lower::{Lowering, Precision, lower};
 
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -321,47 +330,5 @@ impl Node {
     }
 }
 
-/// The statistics and affine map of a BatchNorm, per channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct BatchNorm {
-    /// Scale.
-    pub gamma: Vec<f32>,
-    /// Shift.
-    pub beta: Vec<f32>,
-    /// Running mean.
-    pub mean: Vec<f32>,
-    /// Running variance.
-    pub var: Vec<f32>,
-    /// Added to the variance.
-    pub eps: f64,
-}
-
-impl BatchNorm {
-    /// The affine map `(scale, shift)` that the BatchNorm is at inference, computed in `f64`.
-    pub fn affine(&self) -> Vec<(f64, f64)> {
-        let channels = self.gamma.iter().zip(&self.beta).zip(self.mean.iter().zip(&self.var));
-        channels
-            .map(|((gamma, beta), (mean, var))| {
-                let scale = f64::from(*gamma) / (f64::from(*var) + self.eps).sqrt();
-                (scale, f64::from(*beta) - f64::from(*mean) * scale)
-            })
-            .collect()
-    }
-
-    /// Folds itself into weights that have no bias: their output channel is dimension `axis` of
-    /// `shape` (0 for Linear `[out, in]` and Conv, 1 for ConvTranspose). Returns the bias.
-    pub fn fold(&self, shape: &[usize], values: &mut [f32], axis: usize) -> Vec<f32> {
-        let affine = self.affine();
-        let inner: usize = shape[axis + 1..].iter().product();
-        let n = shape[axis];
-        for (i, v) in values.iter_mut().enumerate() {
-            let (scale, _) = affine[i / inner % n];
-            *v = (f64::from(*v) * scale) as f32;
-        }
-        affine.iter().map(|(_, shift)| *shift as f32).collect()
-    }
-}
-
 #[cfg(test)]
-#[path = "network_tests.rs"]
 mod tests;

@@ -1,33 +1,5 @@
 use super::*;
 
-fn norm() -> BatchNorm {
-    BatchNorm {
-        gamma: vec![2.0, -1.0],
-        beta: vec![0.5, 0.0],
-        mean: vec![1.0, 3.0],
-        var: vec![3.0, 0.0],
-        eps: 1.0,
-    }
-}
-
-#[test]
-fn folding_scales_the_output_axis() {
-    // Conv [2 out, 1 in, 1, 2]: rows are output channels.
-    let mut conv = vec![1.0, 2.0, 3.0, 4.0];
-    let bias = norm().fold(&[2, 1, 1, 2], &mut conv, 0);
-    assert_eq!(conv, vec![1.0, 2.0, -3.0, -4.0]);
-    assert_eq!(bias, vec![-0.5, 3.0]);
-    // ConvTranspose [1 in, 2 out, 1, 2]: the second axis is.
-    let mut transposed = vec![1.0, 2.0, 3.0, 4.0];
-    let bias = norm().fold(&[1, 2, 1, 2], &mut transposed, 1);
-    assert_eq!(transposed, vec![1.0, 2.0, -3.0, -4.0]);
-    assert_eq!(bias, vec![-0.5, 3.0]);
-    // [2 in, 2 out]: alternating.
-    let mut square = vec![1.0, 1.0, 1.0, 1.0];
-    norm().fold(&[2, 2], &mut square, 1);
-    assert_eq!(square, vec![1.0, -1.0, 1.0, -1.0]);
-}
-
 fn conv(shape: [usize; 4], n_out: usize, stride: usize, padding: usize) -> Conv {
     let values = vec![0.5; shape.iter().product()];
     Conv { weight: Weight { shape, values }, bias: vec![0.0; n_out], stride, padding, relu: true }

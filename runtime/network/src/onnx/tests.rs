@@ -1,5 +1,5 @@
 use super::*;
-use crate::export::network::Weight;
+use crate::Weight;
 use proto::dims;
 
 fn conv(shape: [usize; 4], n_out: usize, stride: usize, padding: usize, relu: bool) -> Conv {
@@ -32,6 +32,7 @@ fn network() -> Network {
 
 fn meta() -> OnnxMeta {
     OnnxMeta {
+        producer: "pilotis-trainer".to_owned(),
         graph: "tiny".to_owned(),
         doc: "A test.".to_owned(),
         properties: vec![("key".to_owned(), "value".to_owned())],
@@ -207,4 +208,62 @@ fn misfits_and_colliding_names_are_refused() {
     collides.nodes[3].name = "up1.relu".to_owned();
     let error = format!("{:#}", to_onnx(&collides, &meta()).unwrap_err());
     assert!(error.contains("two nodes") && error.contains("`up1.relu`"), "{error}");
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    assert_eq!(from_onnx(&to_onnx(&network(), &meta()).unwrap()).unwrap(), network());
+}
+
+/// The tiny network with a change to its graph, read back.
+fn read_with(change: impl Fn(&mut GraphProto)) -> Result<Network, OnnxError> {
+    let mut model = decoded();
+    change(model.graph.as_mut().unwrap());
+    from_onnx(&model.encode_to_vec())
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut GraphProto));
+    let cases: [Change<'_>; 10] = [
+        ("`block1.relu` (Sigmoid)", &|g| g.node[3].op_type = Some("Sigmoid".to_owned())),
+        ("(Conv) of the ONNX graph: its `dilations` is not 1", &|g| g.node[0].attribute[0].ints = vec![2, 2]),
+        ("(Conv) of the ONNX graph: it has more than one group", &|g| g.node[0].attribute[1].i = Some(2)),
+        ("`pads` is [1, 1, 0, 0]", &|g| g.node[0].attribute[3].ints = vec![1, 1, 0, 0]),
+        ("`strides` is -1", &|g| g.node[0].attribute[4].ints = vec![-1, -1]),
+        ("(Concat) of the ONNX graph: its axis is Some(2)", &|g| g.node[6].attribute[0].i = Some(2)),
+        ("`block0.weight` is not of f32", &|g| g.initializer[0].data_type = Some(10)),
+        ("`block0.weight` has 4 values", &|g| g.initializer[0].raw_data = Some(vec![0; 16])),
+        ("`nothing` is no initializer", &|g| g.node[0].input[1] = "nothing".to_owned()),
+        ("is read by others as well", &|g| g.node[2].input[0] = "b0.conv".to_owned()),
+    ];
+    for (expected, change) in cases {
+        let said = read_with(change).unwrap_err().to_string();
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let two = read_with(|g| g.input.push(ValueInfoProto::new("more", [1, 2, 3]))).unwrap_err();
+    assert!(two.to_string().contains("2 inputs"), "{two}");
+    assert!(from_onnx(b"not a model").is_err());
+    assert!(matches!(from_onnx(&[]), Err(OnnxError::Graph { .. })));
+}
+
+#[test]
+fn values_may_stand_in_float_data() {
+    let network = read_with(|g| {
+        let bytes = g.initializer[1].raw_data.take().unwrap();
+        g.initializer[1].float_data =
+            bytes.as_chunks::<4>().0.iter().map(|v| f32::from_le_bytes(*v)).collect();
+    });
+    assert_eq!(network.unwrap(), self::network());
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_panic_the_reader(at in 0usize..4000, byte: u8, cut in 0usize..4000) {
+        let mut bytes = to_onnx(&network(), &meta()).unwrap();
+        let n = bytes.len();
+        bytes[at % n] = byte;
+        let _ = from_onnx(&bytes);
+        let _ = from_onnx(&bytes[..cut % n]);
+    }
 }

@@ -1,0 +1,372 @@
+//! Lowering: a network in the form that TensorRT runs best, as an ONNX file whose types it takes literally.
+//!
+//! What is chosen here was chosen by looking at the plans that TensorRT for RTX 1.7 makes for sm_89:
+//!
+//! - **`f16` throughout, the border `f32` where boxes are decoded.** Bias and ReLU fuse into the convolution.
+//! - **Output convolutions over one tensor become one**, and one kernel casts and splits all outputs. Eighteen
+//!   1 x 1 convolutions of a multi-group anchor head are otherwise 36 kernels, each reading the same map.
+//! - **Transposed convolutions stay as they are, and stay `f16`.** They write straight into their part of the
+//!   concatenation. As 1 x 1 convolution and DepthToSpace they could run in INT8, but a kernel then moves the
+//!   whole map; given INT8 types as they are, they run in `f16` all the same and convert their weights at
+//!   every inference.
+//! - **Low precision has scales per tensor, in `f16`.** With scales per channel the convolution writes `f32`
+//!   and another kernel adds the bias.
+//! - **The first convolution and the outputs stay `f16`** in low precision: quantizing the canvas costs more
+//!   memory traffic than it saves, and outputs are what is sensitive.
+
+mod graph;
+#[cfg(test)]
+mod tests;
+
+use crate::calibration::Calibration;
+use crate::onnx::proto::{TensorProto, element};
+use crate::onnx::{OnnxError, OnnxMeta, check_names, encode};
+use crate::{Conv, Network, Node, Op, Shape, Weight};
+use graph::Graph;
+use std::collections::BTreeMap;
+
+/// Types of `f8` came with operators of opset 19, and those with version 9 of the format.
+const OPSET: i64 = 19;
+const IR_VERSION: i64 = 9;
+
+/// What the convolutions of a network compute in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// `f32`.
+    Fp32,
+    /// `f16`; sums inside of a convolution as the engine likes.
+    Fp16,
+    /// Eight-bit floats (E4M3) where that pays, `f16` elsewhere.
+    Fp8,
+    /// Eight-bit integers where that pays, `f16` elsewhere.
+    Int8,
+}
+
+impl Precision {
+    /// All precisions.
+    pub const ALL: [Self; 4] = [Self::Fp32, Self::Fp16, Self::Fp8, Self::Int8];
+
+    /// Its name on the command line and in file names.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
+            Self::Fp8 => "fp8",
+            Self::Int8 => "int8",
+        }
+    }
+
+    /// Whether tensors have to be scaled, by ranges that a calibration measured.
+    pub fn needs_calibration(self) -> bool {
+        matches!(self, Self::Fp8 | Self::Int8)
+    }
+
+    /// Whether the canvas and the maps are `f16`.
+    pub fn is_half(self) -> bool {
+        self != Self::Fp32
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl std::str::FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = Self::ALL.into_iter().find(|p| p.name() == text);
+        found.ok_or_else(|| format!("`{text}` is no precision: fp32, fp16, fp8 or int8"))
+    }
+}
+
+/// How a network is lowered.
+#[derive(Clone, Debug)]
+pub struct Lowering<'a> {
+    /// What convolutions compute in.
+    pub precision: Precision,
+    /// Ranges of the tensors, where the precision [needs](Precision::needs_calibration) them.
+    pub calibration: Option<&'a Calibration>,
+    /// Whether the canvas comes as `f32` even where the network computes in `f16`: for engines on the host.
+    pub wide_canvas: bool,
+}
+
+/// The bytes of an ONNX model that computes `network` in a precision.
+///
+/// **Shapes**: those of [`to_onnx`](crate::onnx::to_onnx): the canvas `[1, C, H, W]`, and the network's outputs
+/// under their names, always `f32`.
+///
+/// **Errors**: those of writing; a precision that needs a calibration without one, or with one that lacks a
+/// tensor. **Determinism**: equal arguments give equal bytes.
+pub fn lower(network: &Network, lowering: &Lowering<'_>, meta: &OnnxMeta) -> Result<Vec<u8>, OnnxError> {
+    let shapes = network.shapes()?;
+    let mut lower = Lower { graph: Graph::new(&meta.graph), lowering, shapes, quantized: BTreeMap::new() };
+    let input = lower.input(network);
+    for node in &network.nodes {
+        if !is_final(network, node) {
+            lower.node(network, node, &input)?;
+        }
+    }
+    lower.outputs(network, &input)?;
+    check_names(&lower.graph.proto)?;
+    encode(lower.graph.proto, meta, OPSET, IR_VERSION)
+}
+
+/// Whether a node makes an output and nothing but that.
+fn is_final(network: &Network, node: &Node) -> bool {
+    network.outputs.contains(&node.output) && !network.nodes.iter().any(|n| n.inputs.contains(&node.output))
+}
+
+struct Lower<'a> {
+    graph: Graph,
+    lowering: &'a Lowering<'a>,
+    shapes: BTreeMap<&'a str, Shape>,
+    /// Tensors that were quantized, and what they are called since.
+    quantized: BTreeMap<String, String>,
+}
+
+impl Lower<'_> {
+    /// Element of maps, weights and biases.
+    fn element(&self) -> i32 {
+        if self.lowering.precision.is_half() { element::FLOAT16 } else { element::FLOAT }
+    }
+
+    fn shape(&self, tensor: &str) -> Shape {
+        self.shapes.get(tensor).copied().unwrap_or_default()
+    }
+
+    /// Declares the canvas; yields what it is called as a map.
+    fn input(&mut self, network: &Network) -> String {
+        let element = if self.lowering.wide_canvas { element::FLOAT } else { self.element() };
+        self.graph.input(&network.input, network.input_shape, element);
+        if element == self.element() {
+            return network.input.clone();
+        }
+        let cast = format!("{}.cast", network.input);
+        self.graph.cast(&network.input, &cast, self.element());
+        cast
+    }
+
+    /// A node that is not the end of the network.
+    fn node(&mut self, network: &Network, node: &Node, input: &str) -> Result<(), OnnxError> {
+        let inputs: Vec<String> = node.inputs.iter().map(|i| renamed(network, i, input)).collect();
+        match &node.op {
+            Op::Concat => self.graph.concat(&node.name, &inputs, &node.output),
+            Op::ConvTranspose(conv) => self.plain(node, "ConvTranspose", conv, &inputs)?,
+            Op::Conv(conv) if self.is_low(network, node, conv) => self.low(node, conv, &inputs)?,
+            Op::Conv(conv) => self.plain(node, "Conv", conv, &inputs)?,
+        }
+        Ok(())
+    }
+
+    /// Whether a convolution runs in eight bits: one with neighbours, behind the first and before the last.
+    fn is_low(&self, network: &Network, node: &Node, conv: &Conv) -> bool {
+        let [_, _, kh, kw] = conv.weight.shape;
+        let is_inside = !node.inputs.contains(&network.input)
+            && network.nodes.iter().any(|reader| reader.inputs.contains(&node.output));
+        self.lowering.precision.needs_calibration() && kh * kw > 1 && is_inside
+    }
+
+    /// A convolution in the element of the maps.
+    fn plain(&mut self, node: &Node, op: &str, conv: &Conv, inputs: &[String]) -> Result<(), OnnxError> {
+        let weight = self.parameter(node, "weight", &conv.weight.shape, &conv.weight.values)?;
+        let bias = self.parameter(node, "bias", &[conv.bias.len()], &conv.bias)?;
+        self.graph.conv(op, node, conv, [inputs[0].clone(), weight, bias]);
+        Ok(())
+    }
+
+    /// A convolution in eight bits: its input and its weight are quantized, its bias and output are `f16`.
+    fn low(&mut self, node: &Node, conv: &Conv, inputs: &[String]) -> Result<(), OnnxError> {
+        let input = self.quantize(&inputs[0])?;
+        let weight = self.low_weight(node, &conv.weight);
+        let bias = self.parameter(node, "bias", &[conv.bias.len()], &conv.bias)?;
+        self.graph.conv("Conv", node, conv, [input, weight, bias]);
+        Ok(())
+    }
+
+    /// A tensor rounded to eight bits; once, however many read it.
+    fn quantize(&mut self, tensor: &str) -> Result<String, OnnxError> {
+        if let Some(quantized) = self.quantized.get(tensor) {
+            return Ok(quantized.clone());
+        }
+        let missing = || OnnxError::Calibration {
+            tensor: tensor.to_owned(),
+            problem: format!("no range: {} needs a calibration", self.lowering.precision),
+        };
+        let amax = self.lowering.calibration.ok_or_else(missing)?.amax_of(tensor)?;
+        let low = Low::of(self.lowering.precision);
+        let quantized = self.graph.quantize(tensor, low.scale(amax), low.zero());
+        self.quantized.insert(tensor.to_owned(), quantized.clone());
+        Ok(quantized)
+    }
+
+    fn low_weight(&mut self, node: &Node, weight: &Weight) -> String {
+        let low = Low::of(self.lowering.precision);
+        let amax = weight.values.iter().fold(0.0_f32, |a, v| a.max(v.abs()));
+        let scale = low.scale(amax.max(f32::MIN_POSITIVE));
+        // Divided by the scale as the engine has it, which is rounded to f16.
+        let divisor = f32::from(half::f16::from_f32(scale));
+        let bytes = weight.values.iter().map(|v| low.encode(v / divisor)).collect();
+        let name = format!("{}.weight", node.name);
+        self.graph.proto.initializer.push(TensorProto::raw(&name, &weight.shape, low.element, bytes));
+        self.graph.dequantize(&name, scale, low.zero())
+    }
+
+    /// Parameters of a node in the element of the maps; in `f16` they must be within its range.
+    fn parameter(
+        &mut self,
+        node: &Node,
+        what: &str,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<String, OnnxError> {
+        let element = self.element();
+        let too_large = |v: &&f32| element == element::FLOAT16 && half::f16::from_f32(**v).is_infinite();
+        if let Some(value) = values.iter().find(too_large) {
+            let op = if matches!(node.op, Op::Conv(_)) { "Conv" } else { "ConvTranspose" };
+            let problem = format!("its {what} has the value {value}, and f16 ends at 65504: use fp32");
+            return Err(OnnxError::Node { node: node.name.clone(), op: op.to_owned(), problem });
+        }
+        let name = format!("{}.{what}", node.name);
+        self.graph.values(&name, shape, values, element);
+        Ok(name)
+    }
+
+    /// The ends of the network: merged where they read one tensor, then cast and split together.
+    fn outputs(&mut self, network: &Network, input: &str) -> Result<(), OnnxError> {
+        let mut groups: Vec<Vec<&Node>> = Vec::new();
+        for output in &network.outputs {
+            let Some(node) = network.nodes.iter().find(|n| n.output == *output) else { continue };
+            match groups.iter_mut().find(|group| can_merge(network, group[0], node)) {
+                Some(group) => group.push(node),
+                None => groups.push(vec![node]),
+            }
+        }
+        let mut parts = Vec::new();
+        for group in &groups {
+            parts.push(match group.as_slice() {
+                [node] if !is_final(network, node) => node.output.clone(),
+                [node] => {
+                    let raw = Node { output: format!("{}.raw", node.output), ..(*node).clone() };
+                    self.node(network, &raw, input)?;
+                    raw.output
+                }
+                several => {
+                    let merged = merge(several);
+                    self.node(network, &merged, input)?;
+                    merged.output
+                }
+            });
+        }
+        let mut all = match parts.as_slice() {
+            [one] => one.clone(),
+            several => {
+                self.graph.concat("outputs.concat", several, "outputs");
+                "outputs".to_owned()
+            }
+        };
+        if self.element() != element::FLOAT {
+            self.graph.cast(&all, "outputs.f32", element::FLOAT);
+            "outputs.f32".clone_into(&mut all);
+        }
+        let order: Vec<&str> = groups.iter().flatten().map(|n| n.output.as_str()).collect();
+        let n_channels: Vec<usize> = order.iter().map(|name| self.shape(name)[0]).collect();
+        self.graph.split(&all, &order, &n_channels);
+        for output in &network.outputs {
+            self.graph.output(output, self.shape(output));
+        }
+        Ok(())
+    }
+}
+
+/// The name of a tensor, given what the canvas is called.
+fn renamed(network: &Network, tensor: &str, input: &str) -> String {
+    if tensor == network.input { input.to_owned() } else { tensor.to_owned() }
+}
+
+/// Whether two ends of the network are convolutions of one tensor that can be one.
+fn can_merge(network: &Network, a: &Node, b: &Node) -> bool {
+    let (Op::Conv(left), Op::Conv(right)) = (&a.op, &b.op) else { return false };
+    let [_, n_in, kh, kw] = left.weight.shape;
+    a.inputs == b.inputs
+        && right.weight.shape[1..] == [n_in, kh, kw]
+        && (left.stride, left.padding, left.relu) == (right.stride, right.padding, right.relu)
+        && is_final(network, a)
+        && is_final(network, b)
+}
+
+/// Several convolutions of one tensor as one, their outputs side by side.
+fn merge(nodes: &[&Node]) -> Node {
+    let convs = || {
+        nodes.iter().filter_map(|n| match &n.op {
+            Op::Conv(conv) => Some(conv),
+            _ => None,
+        })
+    };
+    let mut shape = [0; 4];
+    for conv in convs() {
+        let [n_out, rest @ ..] = conv.weight.shape;
+        shape = [shape[0] + n_out, rest[0], rest[1], rest[2]];
+    }
+    let (stride, padding, relu) = convs().next().map_or((1, 0, false), |c| (c.stride, c.padding, c.relu));
+    let values = convs().flat_map(|c| c.weight.values.iter().copied()).collect();
+    let bias = convs().flat_map(|c| c.bias.iter().copied()).collect();
+    let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+    Node {
+        name: names.join("+"),
+        op: Op::Conv(Conv { weight: Weight { shape, values }, bias, stride, padding, relu }),
+        inputs: nodes[0].inputs.clone(),
+        output: format!("{}.merged", nodes[0].output),
+    }
+}
+
+/// A type of eight bits.
+struct Low {
+    element: i32,
+    /// Its largest number.
+    max: f32,
+}
+
+impl Low {
+    fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::Fp8 => Self { element: element::FLOAT8E4M3FN, max: 448.0 },
+            _ => Self { element: element::INT8, max: 127.0 },
+        }
+    }
+
+    /// What one step is worth, for a range.
+    fn scale(&self, amax: f32) -> f32 {
+        amax / self.max
+    }
+
+    /// Its zero, as a tensor without dimensions wants it.
+    fn zero(&self) -> (i32, u8) {
+        (self.element, 0)
+    }
+
+    fn encode(&self, value: f32) -> u8 {
+        if self.element == element::INT8 {
+            value.round_ties_even().clamp(-127.0, 127.0) as i8 as u8
+        } else {
+            e4m3(value)
+        }
+    }
+}
+
+/// The nearest E4M3 number, ties to even, as its bits; beyond the range the largest.
+///
+/// **Source**: FP8 formats for deep learning (2022), table 1.
+fn e4m3(value: f32) -> u8 {
+    let sign = if value.is_sign_negative() { 0x80 } else { 0 };
+    let magnitude = value.abs().min(448.0);
+    // The exponent of the step: three bits of mantissa, and none below 2^-6.
+    let exponent = (magnitude.to_bits() >> 23) as i32 - 127;
+    let step_exponent = exponent.max(-6) - 3;
+    let steps = (magnitude * (-step_exponent as f32).exp2()).round_ties_even() as u32;
+    // 16 steps are the first of the next exponent: the carry goes where it belongs.
+    let bits = ((step_exponent + 9) as u32 * 8 + steps).min(0x7e) as u8;
+    sign | bits
+}
