@@ -238,6 +238,26 @@ impl Network {
         }
         Ok(shapes)
     }
+
+    /// Multiply-accumulates of one run.
+    ///
+    /// **Errors**: those of [`Network::validate`].
+    pub fn n_macs(&self) -> Result<u64, NetworkError> {
+        let shapes = self.shapes()?;
+        let macs = self.nodes.iter().map(|node| {
+            // A transposed convolution has each input value meet its whole kernel, a plain one each output value.
+            let (conv, [_, h, w]) = match &node.op {
+                Op::Concat => return 0,
+                Op::Conv(conv) => (conv, shapes.get(node.output.as_str()).copied().unwrap_or_default()),
+                Op::ConvTranspose(conv) => {
+                    let input = node.inputs.first().and_then(|i| shapes.get(i.as_str()));
+                    (conv, input.copied().unwrap_or_default())
+                }
+            };
+            conv.weight.shape.iter().product::<usize>() as u64 * (h * w) as u64
+        });
+        Ok(macs.sum())
+    }
 }
 
 impl Node {

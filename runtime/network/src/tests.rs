@@ -91,3 +91,9 @@ fn every_misfit_is_refused_at_its_node() {
     twice.outputs.push("both.out".to_owned());
     assert!(twice.validate().is_err());
 }
+
+#[test]
+fn multiplications_are_those_of_the_definition() {
+    // 6 x 10 values of 8 channels out of 4 x 9; 3 x 5 of 6 out of 8 x 9; 3 x 5 of 6 into 5 x 4.
+    assert_eq!(network().n_macs().unwrap(), 60 * 8 * 36 + 15 * 6 * 72 + 15 * 6 * 20);
+}

@@ -17,6 +17,15 @@ pub enum InputFormat {
 }
 
 impl InputFormat {
+    /// A name for it, in keys of plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planes => "planes",
+            Self::ChannelsLastBy8 => "channels_last_by_8",
+            Self::ChannelsLast => "channels_last",
+        }
+    }
+
     /// `nvinfer1::TensorFormat`.
     pub(super) fn code(self) -> i32 {
         match self {

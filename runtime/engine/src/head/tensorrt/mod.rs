@@ -32,6 +32,7 @@ pub struct Lowered {
     /// How the canvas lies that it reads.
     pub canvas: CanvasFormat,
     precision: Precision,
+    format: InputFormat,
     model: String,
     package: String,
 }
@@ -65,36 +66,42 @@ impl Lowered {
             (true, None) => Some(calibration::of_package(package)?),
             _ => None,
         };
+        let name = &package.manifest().name;
+        let lowered =
+            Self::of_network(&network, name, precision, targets, calibration.or(own.as_ref()), library);
+        let lowered = lowered.map_err(|e| refuse(package, &e))?;
+        Ok(Self { package: package.digest().to_owned(), ..lowered })
+    }
+
+    /// Lowers a network that is of no package.
+    ///
+    /// **Errors**: those of [`lower()`].
+    pub fn of_network(
+        network: &Network,
+        name: &str,
+        precision: Precision,
+        targets: &[i32],
+        calibration: Option<&Calibration>,
+        library: &Library,
+    ) -> Result<Self, OnnxError> {
         let meta = OnnxMeta {
             producer: "pilotis-runtime".to_owned(),
-            graph: package.manifest().name.clone(),
+            graph: name.to_owned(),
             doc: String::new(),
             properties: vec![("pilotis.precision".to_owned(), precision.name().to_owned())],
         };
-        let lowering = Lowering { precision, calibration: calibration.or(own.as_ref()), wide_canvas: false };
-        let onnx = lower(&network, &lowering, &meta).map_err(|e| refuse(package, &e))?;
-        let canvas = CanvasFormat { channels_last: true, half: precision.is_half() };
+        let lowering = Lowering { precision, calibration, wide_canvas: false };
+        let onnx = lower(network, &lowering, &meta)?;
+        let format = input_format(precision, network.input_shape[0]);
         let key = PlanKey {
             onnx_sha256: sha256_hex(&onnx),
             library: library.describe(),
             precision: precision.name().to_owned(),
             targets: targets.to_vec(),
-            canvas: match input_format(precision, network.input_shape[0]) {
-                InputFormat::Planes => "planes",
-                InputFormat::ChannelsLast => "channels_last",
-                InputFormat::ChannelsLastBy8 => "channels_last_by_8",
-            }
-            .to_owned(),
+            canvas: format.name().to_owned(),
         };
-        let manifest = package.manifest();
-        Ok(Self {
-            onnx,
-            key,
-            canvas,
-            precision,
-            model: manifest.name.clone(),
-            package: package.digest().to_owned(),
-        })
+        let canvas = CanvasFormat { channels_last: true, half: precision.is_half() };
+        Ok(Self { onnx, key, canvas, precision, format, model: name.to_owned(), package: String::new() })
     }
 
     /// The plan, from where plans are kept or built and then kept.
@@ -120,11 +127,7 @@ impl Lowered {
     pub fn build(&self, library: &'static Library) -> Result<PlanFile, BuildError> {
         let options = BuildOptions {
             compute_capabilities: self.key.targets.clone(),
-            input_format: match self.key.canvas.as_str() {
-                "planes" => InputFormat::Planes,
-                "channels_last_by_8" => InputFormat::ChannelsLastBy8,
-                _ => InputFormat::ChannelsLast,
-            },
+            input_format: self.format,
             // What is called fp32 computes in f32.
             allow_tf32: false,
         };
