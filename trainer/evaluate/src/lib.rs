@@ -1,5 +1,6 @@
 //! Evaluation: how good boxes are, by the official definitions and by our own.
 
+pub mod analysis;
 pub mod center_distance;
 pub mod found_cars;
 
