@@ -2,6 +2,9 @@
 
 pub mod analysis;
 pub mod center_distance;
+pub mod compare;
 pub mod found_cars;
+pub mod report;
+pub mod run;
 
 pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};
