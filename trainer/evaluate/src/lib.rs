@@ -4,6 +4,8 @@ pub mod analysis;
 pub mod center_distance;
 pub mod compare;
 pub mod found_cars;
+pub mod gate;
+pub mod plot;
 pub mod report;
 pub mod run;
 

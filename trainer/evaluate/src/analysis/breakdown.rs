@@ -99,6 +99,11 @@ impl Attribute {
         }
     }
 
+    /// What its parts are called, in order.
+    pub fn labels(self) -> Vec<String> {
+        (0..self.ends().len() + 2).map(|place| self.label(place)).collect()
+    }
+
     fn of_object(self, object: &Object) -> Option<f64> {
         match self {
             Self::Distance => Some(distance_m(object.bbox.center)),

@@ -14,6 +14,7 @@ mod latency;
 pub(crate) mod matching;
 mod reliability;
 mod rules;
+mod worst;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
@@ -27,6 +28,7 @@ pub use frame::{Found, Frame, FrameError, FrameSet, MAX_CLASSES, Object, TellsVe
 pub use latency::{Latency, Percentiles};
 pub use reliability::{Bin, N_BINS, Recommended, Reliability};
 pub use rules::{Rules, RulesError};
+pub use worst::{FrameFates, worst};
 
 pub(crate) use breakdown::{OPERATING_IDX, at_score};
 pub(crate) use curve::Walk;

@@ -2,6 +2,7 @@
 
 use pilotis_spec::{Box3d, Grid};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// By which rules frames are analysed. Runs compare only if theirs are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,6 +70,19 @@ impl Rules {
         }
         if !self.score.is_finite() {
             return wrong("score", format!("{} is no number", self.score));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "score >= {}, at least {} points", self.score, self.min_points)?;
+        if let Some(max) = self.max_distance_m {
+            write!(f, ", nearer than {max} m")?;
+        }
+        if let Some([min_x, min_y, max_x, max_y]) = self.region_m {
+            write!(f, ", x {min_x} to {max_x} m, y {min_y} to {max_y} m")?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Drawn frames for tests: streets with objects, and a model that sees them more or less well.
 
-use super::{Found, Frame, FrameSet, Object};
+use super::{Found, Frame, FrameSet, Object, Rules};
+use crate::run::{About, Model as RunModel, Platform, Run};
 use pilotis_spec::{Box3d, StageTimes};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -39,6 +40,23 @@ pub(crate) fn frames(streets: u64, n_frames: usize, model: &Model) -> Vec<Frame>
 
 pub(crate) fn set(streets: u64, n_frames: usize, model: &Model) -> FrameSet {
     FrameSet::new(classes(), frames(streets, n_frames, model)).unwrap()
+}
+
+pub(crate) fn about(name: &str) -> About {
+    About {
+        model: RunModel { name: name.to_owned(), package_sha256: "ab".repeat(32) },
+        platform: Platform {
+            machine: "bench-1".to_owned(),
+            device: "cpu, 2 threads".to_owned(),
+            precision: "fp32".to_owned(),
+        },
+        dataset: "drawn streets".to_owned(),
+        split: "val".to_owned(),
+    }
+}
+
+pub(crate) fn run_of(set: FrameSet) -> Run {
+    Run::new(about("drawn"), set, &Rules::default()).unwrap()
 }
 
 fn frame(idx: usize, street: &mut ChaCha8Rng, eye: &mut ChaCha8Rng, model: &Model) -> Frame {

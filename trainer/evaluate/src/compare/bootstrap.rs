@@ -251,8 +251,7 @@ impl Side {
 mod tests {
     use super::*;
     use crate::analysis::FrameSet;
-    use crate::analysis::samples::{Model, classes, frames};
-    use crate::compare::tests::run_of;
+    use crate::analysis::samples::{Model, classes, frames, run_of};
 
     #[test]
     fn a_frame_drawn_twice_counts_as_if_it_were_there_twice() {

@@ -1,25 +1,6 @@
 use super::*;
-use crate::analysis::samples::{Model, classes, frames, set};
+use crate::analysis::samples::{Model, about, classes, frames, run_of, set};
 use crate::analysis::{Frame, FrameSet};
-use crate::run::{About, Model as RunModel, Platform};
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-pub(crate) fn about(name: &str) -> About {
-    About {
-        model: RunModel { name: name.to_owned(), package_sha256: "ab".repeat(32) },
-        platform: Platform {
-            machine: "bench-1".to_owned(),
-            device: "cpu, 2 threads".to_owned(),
-            precision: "fp32".to_owned(),
-        },
-        dataset: "drawn streets".to_owned(),
-        split: "val".to_owned(),
-    }
-}
-
-pub(crate) fn run_of(set: FrameSet) -> Run {
-    Run::new(about("drawn"), set, &Rules::default()).unwrap()
-}
 
 fn run(streets: u64, n_frames: usize, model: &Model) -> Run {
     run_of(set(streets, n_frames, model))
@@ -40,41 +21,47 @@ fn overall(comparison: &Comparison) -> &Row {
     &comparison.rows[0]
 }
 
-/// Shares of so many null comparisons in which an interval alone excludes 0: the mean AP of all classes,
-/// and every metric of a class; and in which something is called real.
-fn by_chance(n_seeds: u64, interval: Interval, n_frames: usize, by_drive: bool) -> [f64; 3] {
-    let (n_overall, n_rows, n_all_rows, n_any) =
-        (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+/// Of so many comparisons of two equal models, the shares in which an interval alone excludes 0 (that of
+/// the mean AP; those of all metrics of classes) and in which anything is called real.
+fn by_chance(n_seeds: u64, interval: Interval, n_frames: usize) -> [f64; 3] {
+    let excludes = |r: &Row| r.between.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+    let is_real = |r: &Row| matches!(r.verdict, Verdict::RealGain | Verdict::RealLoss);
+    let (mut n_overall, mut n_rows, mut n_all_rows, mut n_real) = (0_usize, 0, 0, 0_usize);
     for seed in 0..n_seeds {
-        let model = |k: u64| Model { seed: 1000 + 2 * seed + k, ..Model::default() };
-        let of = |k| if by_drive { run(seed, n_frames, &model(k)) } else { lone(seed, n_frames, &model(k)) };
-        let options = Options { interval, min_units: 10, ..options(640) };
-        let comparison = compare(&of(0), &of(1), &options).unwrap();
-        let excludes = |r: &Row| r.between.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
-        n_overall.fetch_add(usize::from(excludes(overall(&comparison))), Ordering::Relaxed);
-        let rows = &comparison.rows[1..];
-        n_rows.fetch_add(rows.iter().filter(|r| excludes(r)).count(), Ordering::Relaxed);
-        n_all_rows.fetch_add(rows.iter().filter(|r| r.between.is_some()).count(), Ordering::Relaxed);
-        let is_real = |r: &Row| matches!(r.verdict, Verdict::RealGain | Verdict::RealLoss);
-        n_any.fetch_add(usize::from(comparison.rows.iter().any(is_real)), Ordering::Relaxed);
+        let of = |k| lone(seed, n_frames, &Model { seed: 1000 + 2 * seed + k, ..Model::default() });
+        let options = Options { interval, ..options(640) };
+        let rows = compare(&of(0), &of(1), &options).unwrap().rows;
+        n_overall += usize::from(excludes(&rows[0]));
+        n_rows += rows[1..].iter().filter(|r| excludes(r)).count();
+        n_all_rows += rows[1..].iter().filter(|r| r.between.is_some()).count();
+        n_real += usize::from(rows.iter().any(is_real));
     }
-    let share = |n: AtomicUsize, of: usize| n.into_inner() as f64 / of as f64;
-    let n = n_seeds as usize;
-    [share(n_overall, n), share(n_rows, n_all_rows.into_inner()), share(n_any, n)]
+    let n = n_seeds as f64;
+    [n_overall as f64 / n, n_rows as f64 / n_all_rows as f64, n_real as f64 / n]
 }
 
 #[test]
 fn intervals_of_equal_models_exclude_zero_in_one_case_of_twenty() {
-    let n_seeds = 300;
+    let n_seeds = 150;
     for interval in [Interval::Percentile, Interval::BiasCorrected] {
-        let [of_all, of_rows, any_real] = by_chance(n_seeds, interval, 80, false);
-        println!("{interval:?}: {of_all:.4} overall, {of_rows:.4} of all metrics, {any_real:.4} called real");
-        // The standard deviation of a share of 0.05 in 300 cases is 0.0126: three of them.
-        assert!((0.012..=0.088).contains(&of_all), "{interval:?}: {of_all}");
-        // Fifteen metrics a case that hang together only in part; a bootstrap of 80 units is a little bold.
+        let [of_all, of_rows, any_real] = by_chance(n_seeds, interval, 60);
+        // The standard deviation of a share of 0.05 in 150 cases is 0.018: three of them.
+        assert!(of_all <= 0.103, "{interval:?}: {of_all}");
+        // Fifteen metrics a case that hang together only in part; a bootstrap of 60 units is a little bold.
         assert!((0.03..=0.075).contains(&of_rows), "{interval:?}: {of_rows}");
         // Holm promises at most 0.05 for any false alarm among all of them.
-        assert!(any_real <= 0.088, "{interval:?}: {any_real}");
+        assert!(any_real <= 0.103, "{interval:?}: {any_real}");
+    }
+}
+
+#[test]
+#[ignore = "a measurement that takes minutes"]
+fn shares_by_chance_over_many_seeds() {
+    for interval in [Interval::Percentile, Interval::BiasCorrected] {
+        let [of_all, of_rows, any_real] = by_chance(2000, interval, 60);
+        println!("{interval:?}: {of_all:.4} overall, {of_rows:.4} of all metrics, {any_real:.4} called real");
+        // Six standard deviations of 0.0049.
+        assert!((0.02..=0.08).contains(&of_all));
     }
 }
 
@@ -109,10 +96,9 @@ fn frames_of_one_drive_that_err_together_are_drawn_together() {
         n_drives += usize::from(excludes(&by_drive));
         n_frames += usize::from(excludes(&by_frame));
     }
-    println!("by drive {n_drives}, by frame {n_frames} of {n_seeds}");
     // 3 of 60 are expected, with a standard deviation of 1.7; frames one by one are far too sure.
     assert!(n_drives <= 9, "{n_drives} of {n_seeds}");
-    assert!(n_frames >= 20, "{n_frames} of {n_seeds}");
+    assert!(n_frames >= 15, "{n_frames} of {n_seeds}");
 }
 
 #[test]
