@@ -29,7 +29,7 @@ fn text() -> String {
     let sha256 = run_of(drawn()).set().dataset_sha256().to_owned();
     let class = |name: &str| {
         format!(
-            "[classes.{name}]\nmin_objects = 50\nmin = {{ mean_average_precision = 0.4, recall = 0.5 }}\n\
+            "[classes.{name}]\nmin_objects = 50\nmin = {{ mean_average_precision = 0.15, recall = 0.3 }}\n\
              max = {{ translation_m = 1.0 }}\nmax_loss = {{ mean_average_precision = 0.02, translation_m = 0.05 }}\n"
         )
     };
@@ -37,7 +37,7 @@ fn text() -> String {
         "schema_version = 1\n[dataset]\nsha256 = \"{sha256}\"\nmin_frames = {N_FRAMES}\n\
          [rules]\nmin_points = 2\nscore = 0.3\n\
          [latency]\np99_ms = 40.0\nmachine = \"bench-1\"\ndevice = \"cpu, 2 threads\"\nprecision = \"fp32\"\n\
-         [overall]\nmin = {{ mean_average_precision = 0.4 }}\nmax_loss = {{ mean_average_precision = 0.01 }}\n\
+         [overall]\nmin = {{ mean_average_precision = 0.2 }}\nmax_loss = {{ mean_average_precision = 0.01 }}\n\
          {}\
          [figures.\"nuscenes.nds\"]\nmin = 0.5\nmax_loss = 0.01\n\
          [reference]\npackage_sha256 = \"{}\"\n",
@@ -83,12 +83,12 @@ fn a_verdict_on_nothing_is_no_pass() {
 
 #[test]
 fn a_bad_run_fails_with_a_readable_table() {
-    let bad = run_of(frames(1, N_FRAMES, &Model { found: 0.3, off_m: 1.5, ..Model::default() }));
+    let bad = run_of(frames(1, N_FRAMES, &Model { found: 0.15, off_m: 1.9, ..Model::default() }));
     let verdict = judge(&gate(), &bad, Some(&run_of(drawn())));
     assert_eq!(verdict.exit_code(), 1);
     let text = verdict.to_string();
     let line = text.lines().find(|l| l.starts_with("car, recall")).unwrap();
-    assert!(line.contains(">= 0.5") && line.ends_with("FAILED"), "{text}");
+    assert!(line.contains(">= 0.3") && line.ends_with("FAILED"), "{text}");
     assert!(text.lines().any(|l| l.starts_with("all, loss of mean AP") && l.ends_with("FAILED")), "{text}");
     assert!(text.lines().any(|l| l.starts_with("car, loss of translation, m") && l.ends_with("FAILED")));
     assert!(text.contains("gate FAILED: "), "{text}");
@@ -289,10 +289,10 @@ fn gates_that_bar_nothing_are_none() {
         ("score = 0.3", "score = nan", "rules.score"),
         ("p99_ms = 40.0", "p99_ms = inf", "latency.p99_ms"),
         ("p99_ms = 40.0", "p99_ms = -1.0", "latency.p99_ms"),
-        ("mean_average_precision = 0.4, recall", "mean_average_precision = nan, recall", "classes.car.min"),
-        ("mean_average_precision = 0.4, recall", "mean_average_precision = 0.0, recall", "classes.car.min"),
-        ("mean_average_precision = 0.4, recall = 0.5", "", "classes.car.min"),
-        ("mean_average_precision = 0.4, recall", "translation_m = 0.4, recall", "is an error"),
+        ("mean_average_precision = 0.15, recall", "mean_average_precision = nan, recall", "classes.car.min"),
+        ("mean_average_precision = 0.15, recall", "mean_average_precision = 0.0, recall", "classes.car.min"),
+        ("mean_average_precision = 0.15, recall = 0.3", "", "classes.car.min"),
+        ("mean_average_precision = 0.15, recall", "translation_m = 0.4, recall", "is an error"),
         ("translation_m = 1.0", "recall = 1.0", "is a gain"),
         ("translation_m = 1.0", "translation_m = inf", "classes.car.max"),
         ("mean_average_precision = 0.01", "mean_average_precision = nan", "overall.max_loss"),
