@@ -28,10 +28,10 @@ pub const THRESHOLDS_M: [f64; 4] = [0.5, 1.0, 2.0, 4.0];
 /// The threshold at which errors, recall and precision at a score are taken.
 pub const OPERATING_THRESHOLD_M: f64 = 2.0;
 
-const N_RECALLS: usize = 101;
+pub(crate) const N_RECALLS: usize = 101;
 /// Bins of recall that count: those above 0.1.
-const FIRST_BIN: usize = 11;
-const MIN_PRECISION: f64 = 0.1;
+pub(crate) const FIRST_BIN: usize = 11;
+pub(crate) const MIN_PRECISION: f64 = 0.1;
 
 /// What is in a frame, and what a model says is in it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -158,7 +158,7 @@ fn check(frames: &[FrameResult], n_classes: usize) -> Result<(), EvaluateError> 
 }
 
 /// Whether box and score are finite and the size is positive.
-pub(super) fn is_sound(bbox: &Box3d, score: f32) -> bool {
+pub(crate) fn is_sound(bbox: &Box3d, score: f32) -> bool {
     let numbers = bbox.center.iter().chain(&bbox.size).chain([&bbox.yaw, &score]);
     numbers.copied().all(f32::is_finite) && bbox.size.iter().all(|v| *v > 0.0)
 }
@@ -271,7 +271,7 @@ fn average_precision(right: &[bool], n_ground_truths: usize) -> f64 {
 }
 
 /// `np.interp(x, xs, ys, right=0)` over `xs` that never fall: of equal ones the last one holds.
-fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
+pub(crate) fn interpolate(x: f64, xs: &[f64], ys: &[f64]) -> f64 {
     let n_not_above = xs.partition_point(|v| *v <= x);
     if n_not_above == 0 {
         return ys[0];
@@ -320,7 +320,7 @@ pub fn center_distance(a: &Box3d, b: &Box3d) -> f64 {
 }
 
 /// IoU of two boxes after their centres and headings are aligned.
-fn aligned_iou(a: &Box3d, b: &Box3d) -> f64 {
+pub(crate) fn aligned_iou(a: &Box3d, b: &Box3d) -> f64 {
     let volume = |of: &dyn Fn(usize) -> f64| (0..3).map(of).product::<f64>();
     let common = volume(&|k| f64::from(a.size[k].min(b.size[k])));
     let both = volume(&|k| f64::from(a.size[k])) + volume(&|k| f64::from(b.size[k]));
@@ -328,7 +328,7 @@ fn aligned_iou(a: &Box3d, b: &Box3d) -> f64 {
 }
 
 /// The least difference of two headings that repeat after `period`.
-fn yaw_difference(a: f32, b: f32, period: f64) -> f64 {
+pub(crate) fn yaw_difference(a: f32, b: f32, period: f64) -> f64 {
     let turned = f64::from(a) - f64::from(b) + period / 2.0;
     (turned - libm::floor(turned / period) * period - period / 2.0).abs()
 }
