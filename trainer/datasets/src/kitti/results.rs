@@ -131,3 +131,7 @@ pub fn write_results(
     std::fs::write(path, text).map_err(|source| DatasetError::Write { path: path.to_owned(), source })?;
     Ok(result)
 }
+
+#[cfg(test)]
+#[path = "results_tests.rs"]
+mod tests;
