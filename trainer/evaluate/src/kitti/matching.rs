@@ -1,9 +1,9 @@
 //! Which detection takes which label, in one frame.
 
+use super::FrameLines;
 use super::curve::Counts;
 use super::overlap::{Solid, image_iou, image_share};
 use super::rules::{Class, Place, Role, Rules, role_of_detection, role_of_label};
-use super::FrameLines;
 use pilotis_datasets::kitti::{Difficulty, LabelLine};
 
 /// A frame with everything that does not depend on class and level.
@@ -108,7 +108,8 @@ impl Contest {
             if role == Role::Other {
                 continue;
             }
-            let overlap_with = |detection_idx: usize| overlaps[label_idx * frame.detections.len() + detection_idx];
+            let overlap_with =
+                |detection_idx: usize| overlaps[label_idx * frame.detections.len() + detection_idx];
             let near = taken_from.iter().enumerate().map(|(idx, from)| (idx, overlap_with(*from)));
             objects.push(Object {
                 is_counted: role == Role::Counted,
@@ -183,8 +184,7 @@ impl Contest {
             }
         }
         let free = self.candidates.iter().zip(is_taken.iter()).filter(|(_, is_taken)| !**is_taken);
-        counts.n_false += free
-            .filter(|(c, _)| c.is_counted && !c.is_in_region && c.score >= threshold)
-            .count();
+        counts.n_false +=
+            free.filter(|(c, _)| c.is_counted && !c.is_in_region && c.score >= threshold).count();
     }
 }

@@ -27,8 +27,6 @@ mod overlap;
 mod report;
 mod rules;
 #[cfg(test)]
-mod reference;
-#[cfg(test)]
 mod tests;
 
 pub use curve::{Curve, N_STEPS, ap_r11, ap_r40};

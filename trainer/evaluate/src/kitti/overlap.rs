@@ -242,7 +242,10 @@ mod tests {
         // One metre of two and three is shared; the second stands lower.
         assert!(close(iou(&label(3.0, 3.0)), 1.0 / 4.0));
         assert!(close(iou(&label(-1.0, 2.0)), 0.0));
-        assert!(close(a.volume_share(&label(3.0, 3.0)), 0.5) && close(label(3.0, 3.0).volume_share(&a), 1.0 / 3.0));
+        assert!(
+            close(a.volume_share(&label(3.0, 3.0)), 0.5)
+                && close(label(3.0, 3.0).volume_share(&a), 1.0 / 3.0)
+        );
     }
 
     #[test]

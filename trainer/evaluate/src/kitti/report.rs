@@ -172,7 +172,12 @@ const AVERAGES: [(&str, fn(&[f64; N_STEPS]) -> f64); 2] = [("AP11", ap_r11), ("A
 
 impl KittiReport {
     /// Mean over the classes by the strict table, in percent; `None` where a class has no figure.
-    fn overall(&self, metric: Metric, difficulty: Difficulty, average: fn(&[f64; N_STEPS]) -> f64) -> Option<f64> {
+    fn overall(
+        &self,
+        metric: Metric,
+        difficulty: Difficulty,
+        average: fn(&[f64; N_STEPS]) -> f64,
+    ) -> Option<f64> {
         let of_class = |c: &ClassReport| c.values(metric, Table::Strict, difficulty).map(average);
         let figures: Option<Vec<f64>> = self.classes.iter().map(of_class).collect();
         let figures = figures?;
@@ -263,8 +268,7 @@ impl KittiReport {
                             entry["orientation"] = json!(curve.orientation.as_slice());
                         }
                         let name = class.class.name;
-                        let key =
-                            format!("{name}_{}_{}_{}", metric.name(), difficulty.name(), table.name());
+                        let key = format!("{name}_{}_{}_{}", metric.name(), difficulty.name(), table.name());
                         curves.insert(key, entry);
                     }
                 }
