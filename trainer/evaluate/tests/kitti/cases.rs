@@ -129,7 +129,7 @@ fn label(spec: &CaseSpec, rng: &mut impl Rng) -> LabelLine {
         "Cyclist" => [draw(rng, 1.5, 1.9), draw(rng, 0.5, 0.8), draw(rng, 1.5, 1.9)],
         _ => [draw(rng, 1.4, 2.2), draw(rng, 1.5, 2.0), draw(rng, 3.2, 5.5)],
     };
-    let (x, z) = (draw(rng, -12.0, 12.0), draw(rng, 6.0, 55.0));
+    let (x, z) = (draw(rng, -12.0, 12.0), draw(rng, 6.0, 32.0));
     let y = draw(rng, 1.2, 2.0);
     let (left, top) = (700.0 * x / z + 600.0, 180.0 + 700.0 * (y - size_hwl[0]) / z);
     let (width, mut height) = (700.0 * draw(rng, 1.0, 3.0) / z, 700.0 * size_hwl[0] / z);
