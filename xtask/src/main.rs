@@ -7,6 +7,7 @@ mod check;
 mod demo;
 mod emulator;
 mod kernels;
+mod kitti_oracle;
 mod nuscenes_devkit;
 mod onnx_checker;
 mod parts;
@@ -32,7 +33,7 @@ struct Arguments {
 enum Chore {
     /// Fetch the pinned native parts into the cache; needs the network once.
     Setup(setup::Arguments),
-    /// Setup, formatting, lints, all tests, the ONNX checker and the nuScenes devkit; ends with one line of counts.
+    /// Setup, formatting, lints, all tests, the ONNX checker, the nuScenes devkit and mmdet3d's KITTI evaluator; ends with one line of counts.
     Test,
     /// Formatting and lints only.
     Check,
@@ -42,6 +43,8 @@ enum Chore {
     Kernels(kernels::Arguments),
     /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
     Emulator,
+    /// Give generated KITTI cases to mmdet3d's evaluator; `--write` keeps its answers for the tests.
+    KittiOracle(kitti_oracle::Arguments),
     /// The benches, or those of one stage.
     Bench(bench::Arguments),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Kernels(arguments) => kernels::run(&arguments),
         Chore::Emulator => emulator::run(),
+        Chore::KittiOracle(arguments) => kitti_oracle::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
     };
     match done {

@@ -5,6 +5,7 @@ pub mod center_distance;
 pub mod compare;
 pub mod found_cars;
 pub mod gate;
+pub mod kitti;
 pub mod plot;
 pub mod report;
 pub mod run;

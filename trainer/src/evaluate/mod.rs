@@ -3,6 +3,7 @@
 pub mod cars;
 mod cars_picture;
 pub mod deployed;
+pub mod kitti;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -15,6 +16,8 @@ pub enum EvaluateCommand {
     Package(deployed::PackageArgs),
     /// The same for cars alone: share found, false boxes a frame, the score to choose, pictures
     Cars(cars::CarsArgs),
+    /// Files of results by KITTI's average precision: image, ground, 3D, orientation
+    Kitti(kitti::KittiArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -22,5 +25,6 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
     match command {
         EvaluateCommand::Package(args) => deployed::run(args),
         EvaluateCommand::Cars(args) => cars::run(args),
+        EvaluateCommand::Kitti(args) => kitti::run(args),
     }
 }

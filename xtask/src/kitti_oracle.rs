@@ -1,0 +1,105 @@
+//! mmdet3d's KITTI evaluator: it gives our generated cases the figures that we give them.
+//!
+//! It is a Python package, kept in a virtual environment of its own in the cache. Its answers are
+//! committed, so that `cargo test` compares with them where there is no network.
+
+use crate::python_env::{PythonTool, quietly, run_check};
+use crate::run::{cargo, repository, text_of};
+use crate::setup;
+use crate::test::Counts;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const EVALUATOR: PythonTool = PythonTool {
+    title: "KITTI evaluator of mmdet3d",
+    folder: "kitti-oracle",
+    requirements: include_str!("../kitti-oracle/requirements.txt"),
+    probe: "import importlib.util, numba, numpy; assert importlib.util.find_spec('mmdet3d')",
+    check: include_str!("../kitti-oracle/check.py"),
+};
+
+/// Cases that our example writes.
+const N_CASES: u64 = 6;
+/// The answers that are kept, in the repository.
+const KEPT: &str = "trainer/evaluate/tests/kitti/oracle.json";
+
+/// A folder that goes away.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Write the evaluator's answers anew instead of comparing with them.
+    #[arg(long)]
+    write: bool,
+}
+
+/// Runs `cargo xtask kitti-oracle`.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    let cache = setup::ensure()?;
+    let counts = ask(EVALUATOR.command(&cache)?, &cache, arguments.write)?;
+    if counts.failed > 0 {
+        bail!("{} cases failed", counts.failed);
+    }
+    Ok(())
+}
+
+/// Compares our figures and the answers that are kept with what the evaluator says now.
+pub(crate) fn check_cases(cache: &Path) -> Result<Counts> {
+    match EVALUATOR.command(cache) {
+        Ok(check) => ask(check, cache, false),
+        Err(why) => {
+            println!("skipped: no KITTI evaluator: {why:#}");
+            Ok(Counts { skipped: 1, ..Counts::default() })
+        }
+    }
+}
+
+fn ask(mut check: Command, cache: &Path, write: bool) -> Result<Counts> {
+    let scratch = Scratch(cache.join(format!(".kitti-{}", std::process::id())));
+    // With the tests' features, so that nothing the tests have built is built again in another form.
+    quietly(&mut cargo(["build", "--workspace", "--tests", "--example", "kitti_eval"]))
+        .context("nothing to write cases with")?;
+    // It lies beside this program, among the examples.
+    let writer = std::env::current_exe().context("where am I?")?.with_file_name("examples").join("kitti_eval");
+    let mut cases = Command::new(writer);
+    cases.arg("cases").arg("--out").arg(&scratch.0);
+    eprintln!("$ {}", text_of(&cases));
+    quietly(&mut cases).context("no cases for the KITTI evaluator")?;
+    check.arg(&scratch.0).arg(repository().join(KEPT));
+    if write {
+        check.arg("--write");
+    }
+    let counts = run_check(&mut check)?;
+    if counts.passed + counts.failed != N_CASES {
+        bail!("the KITTI evaluator was asked {} of {N_CASES} cases", counts.passed + counts.failed);
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::python_env::packages;
+
+    #[test]
+    fn every_requirement_is_pinned() {
+        let lines = packages(EVALUATOR.requirements);
+        assert!(lines.len() == 4 && lines.iter().all(|l| l.contains("==")), "{lines:?}");
+        assert!(lines.contains(&"mmdet3d==1.4.0"));
+    }
+
+    #[test]
+    fn as_many_answers_are_kept_as_there_are_cases() {
+        let text = fs::read_to_string(repository().join(KEPT)).unwrap();
+        let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(kept.as_object().map(|cases| cases.len() as u64), Some(N_CASES));
+    }
+}
