@@ -2,7 +2,11 @@
 
 pub mod cars;
 mod cars_picture;
+pub mod compare;
 pub mod deployed;
+pub mod exit;
+pub mod gate;
+pub mod report;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -15,6 +19,12 @@ pub enum EvaluateCommand {
     Package(deployed::PackageArgs),
     /// The same for cars alone: share found, false boxes a frame, the score to choose, pictures
     Cars(cars::CarsArgs),
+    /// Two runs on the same frames: which differences are real, and which chance may have made
+    Compare(compare::CompareArgs),
+    /// Whether a run is good enough to go on; says so by its exit code
+    Gate(gate::GateArgs),
+    /// A run as one file of HTML
+    Report(report::ReportArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -22,5 +32,8 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
     match command {
         EvaluateCommand::Package(args) => deployed::run(args),
         EvaluateCommand::Cars(args) => cars::run(args),
+        EvaluateCommand::Compare(args) => compare::run(args),
+        EvaluateCommand::Gate(args) => gate::run(args),
+        EvaluateCommand::Report(args) => report::run(args),
     }
 }
