@@ -46,7 +46,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             tracing::error!("{e:#}");
-            ExitCode::FAILURE
+            // Some errors say by their code what they are.
+            e.downcast_ref::<evaluate::exit::ExitWith>().map_or(ExitCode::FAILURE, |e| ExitCode::from(e.code))
         }
     }
 }

@@ -2,8 +2,12 @@
 
 pub mod cars;
 mod cars_picture;
+pub mod compare;
 pub mod deployed;
 pub mod kitti;
+pub mod exit;
+pub mod gate;
+pub mod report;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -18,6 +22,12 @@ pub enum EvaluateCommand {
     Cars(cars::CarsArgs),
     /// Files of results by KITTI's average precision: image, ground, 3D, orientation
     Kitti(kitti::KittiArgs),
+    /// Two runs on the same frames: which differences are real, and which chance may have made
+    Compare(compare::CompareArgs),
+    /// Whether a run is good enough to go on; says so by its exit code
+    Gate(gate::GateArgs),
+    /// A run as one file of HTML
+    Report(report::ReportArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -26,5 +36,8 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
         EvaluateCommand::Package(args) => deployed::run(args),
         EvaluateCommand::Cars(args) => cars::run(args),
         EvaluateCommand::Kitti(args) => kitti::run(args),
+        EvaluateCommand::Compare(args) => compare::run(args),
+        EvaluateCommand::Gate(args) => gate::run(args),
+        EvaluateCommand::Report(args) => report::run(args),
     }
 }

@@ -245,7 +245,7 @@ impl FrameSet {
         &self.frames
     }
 
-    /// SHA-256 of what is labelled: class names, names and drives of the frames, and every object.
+    /// SHA-256 of what is labelled: class names, names of the frames, and every object.
     ///
     /// Two runs have the same one if and only if they were measured against the same truth.
     pub fn dataset_sha256(&self) -> &str {
@@ -337,8 +337,6 @@ fn label_digest(classes: &[String], frames: &[Frame]) -> String {
     hash.update((frames.len() as u64).to_le_bytes());
     for frame in frames {
         text(&mut hash, &frame.name);
-        hash.update([u8::from(frame.group.is_some())]);
-        text(&mut hash, frame.group.as_deref().unwrap_or(""));
         hash.update((frame.objects.len() as u64).to_le_bytes());
         for o in &frame.objects {
             hash.update(o.class_idx.to_le_bytes());

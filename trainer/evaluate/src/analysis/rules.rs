@@ -10,7 +10,7 @@ use std::fmt;
 pub struct Rules {
     /// Centres must lie here: `[min_x, min_y, max_x, max_y]` in metres, the upper edges excluded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region_m: Option<[f64; 4]>,
+    pub region_m: Option<[f32; 4]>,
     /// Centres must be nearer than this, horizontally from the origin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_distance_m: Option<f64>,
@@ -42,17 +42,17 @@ impl Rules {
     /// What lies on a grid, with at least this many points.
     pub fn on_grid(grid: &Grid, min_points: u32, score: f64) -> Self {
         let ([min_x, min_y, _], [max_x, max_y, _]) = (grid.min(), grid.max());
-        let region_m = Some([min_x, min_y, max_x, max_y].map(f64::from));
+        let region_m = Some([min_x, min_y, max_x, max_y]);
         Self { region_m, max_distance_m: None, min_points, score }
     }
 
     /// Whether a box's centre lies where centres count.
     pub fn holds(&self, bbox: &Box3d) -> bool {
-        let [x, y] = [0, 1].map(|k| f64::from(bbox.center[k]));
+        let [x, y, _] = bbox.center;
         let inside = self.region_m.is_none_or(|[min_x, min_y, max_x, max_y]| {
             x >= min_x && y >= min_y && x < max_x && y < max_y
         });
-        inside && self.max_distance_m.is_none_or(|max| libm::hypot(x, y) < max)
+        inside && self.max_distance_m.is_none_or(|max| libm::hypot(f64::from(x), f64::from(y)) < max)
     }
 
     /// **Errors**: numbers that are not finite, a region without an inside, a distance that is not positive.

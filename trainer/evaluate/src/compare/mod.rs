@@ -187,6 +187,12 @@ pub enum CompareError {
         /// Digest of run B's labels.
         b: String,
     },
+    /// Frames belong to other drives.
+    #[error("frame `{frame}` is of another drive in run B: what is drawn would not be the same")]
+    Groups {
+        /// The first such frame.
+        frame: String,
+    },
     /// Rules differ.
     #[error("the runs count by different rules ({a:?} and {b:?}): evaluate both by the same")]
     Rules {
@@ -278,6 +284,9 @@ fn check_runs(a: &Run, b: &Run) -> Result<(), CompareError> {
     let [sha_a, sha_b] = [a, b].map(|r| r.set().dataset_sha256());
     if sha_a != sha_b {
         return Err(CompareError::Dataset { a: sha_a.to_owned(), b: sha_b.to_owned() });
+    }
+    if let Some((frame, _)) = ours.iter().zip(theirs).find(|(a, b)| a.group != b.group) {
+        return Err(CompareError::Groups { frame: frame.name.clone() });
     }
     let [rules_a, rules_b] = [a, b].map(|r| r.analysis().rules);
     if rules_a != rules_b {

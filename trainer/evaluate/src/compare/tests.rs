@@ -177,6 +177,7 @@ fn runs_on_other_data_are_refused() {
     assert_eq!(error(&run(1, 41, &model)), CompareError::Frames { frame: "000040".to_owned(), there: 'B' });
     // Frames of the same names, but of other streets.
     assert!(matches!(error(&run(2, 40, &model)), CompareError::Dataset { .. }));
+    assert_eq!(error(&lone(1, 40, &model)), CompareError::Groups { frame: "000000".to_owned() });
     let rules = Rules { min_points: 3, ..Rules::default() };
     let other_rules = Run::new(about("x"), set(1, 40, &model), &rules).unwrap();
     assert!(matches!(error(&other_rules), CompareError::Rules { .. }));

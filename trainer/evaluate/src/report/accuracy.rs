@@ -100,12 +100,13 @@ pub(super) fn breakdowns(out: &mut String, analysis: &Analysis) {
             .iter()
             .map(|c| c.breakdowns.iter().find(|b| b.attribute == attribute))
             .collect();
-        if of_classes.iter().all(Option::is_none) {
+        let labels = labels_of(attribute, &of_classes);
+        // All in one part is no breakdown.
+        if labels.len() < 2 {
             continue;
         }
         push!(out, "<h3>By {}</h3>\n", attribute.title());
         legend(out, &names);
-        let labels = labels_of(attribute, &of_classes);
         out.push_str("<div class=\"pair\">\n");
         let measures: [(&str, fn(&Part) -> Option<f64>); 2] =
             [("mean AP", |p| p.average_precision), ("recall", |p| p.recall)];

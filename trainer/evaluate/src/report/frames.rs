@@ -70,12 +70,12 @@ struct View {
 }
 
 impl View {
-    /// Everything that is drawn, but for what is far out.
+    /// The sensor and everything that counts, but for what is far out.
     fn around(frame: &Frame, fates: &FrameFates) -> Self {
         let (mut low, mut high) = ((0.0_f64, 0.0_f64), (0.0_f64, 0.0_f64));
-        let objects = frame.objects.iter().map(|o| &o.bbox);
+        let objects = frame.objects.iter().zip(&fates.objects).filter(|(_, fate)| fate.is_some());
         let found = frame.detections.iter().zip(&fates.detections).filter(|(_, fate)| fate.is_some());
-        for bbox in objects.chain(found.map(|(d, _)| &d.bbox)) {
+        for bbox in objects.map(|(o, _)| &o.bbox).chain(found.map(|(d, _)| &d.bbox)) {
             let [x, y] = [0, 1].map(|k| f64::from(bbox.center[k]).clamp(-MAX_VIEW_M, MAX_VIEW_M));
             low = (low.0.min(x), low.1.min(y));
             high = (high.0.max(x), high.1.max(y));

@@ -205,7 +205,7 @@ fn comparison_section(out: &mut String, comparison: &Comparison) {
             let class = match row.verdict {
                 RealGain => "good",
                 RealLoss => "bad",
-                NotShown => "left",
+                NotShown => "",
                 TooFew => "few",
             };
             let between = row.between.map(|[low, high]| format!("{low:+.4} to {high:+.4}"));
@@ -213,7 +213,7 @@ fn comparison_section(out: &mut String, comparison: &Comparison) {
             let dash = || "–".to_owned();
             let cells = vec![
                 Cell::of(row.class.clone().unwrap_or_else(|| "all".to_owned())),
-                Cell::of(row.metric.title()),
+                Cell::classed(row.metric.title(), "left"),
                 Cell::of(digits(row.a, 4)),
                 Cell::of(digits(row.b, 4)),
                 Cell::of(signed.unwrap_or_else(dash)),
@@ -247,7 +247,7 @@ fn forest(out: &mut String, comparison: &Comparison) {
     let reach = rows.iter().flat_map(|(_, _, between)| between).fold(0.01_f64, |most, v| most.max(v.abs()));
     let axis = Axis::linear("", -1.1 * reach, 1.1 * reach);
     let (width, row_px, left) = (520.0, 30.0, 130.0);
-    let height = row_px * rows.len() as f64 + 44.0;
+    let height = row_px * rows.len() as f64 + 50.0;
     let x_px = |value: f64| left + (width - left - 16.0) * axis.place(value);
     push!(
         out,
@@ -255,17 +255,17 @@ fn forest(out: &mut String, comparison: &Comparison) {
          aria-label=\"Differences of mean AP with their intervals\">"
     );
     for tick in axis.ticks(6) {
-        let (x, bottom) = (x_px(tick), height - 34.0);
+        let (x, bottom) = (x_px(tick), height - 40.0);
         push!(out, "<path class=\"gridline\" d=\"M{x:.1} 10V{bottom:.1}\"/>");
         let label = if tick.abs() < 1e-12 { "0".to_owned() } else { format!("{tick:+.3}") };
-        push!(out, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>", height - 20.0);
+        push!(out, "<text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{label}</text>", height - 25.0);
     }
-    push!(out, "<path class=\"guide\" d=\"M{:.1} 10V{:.1}\"/>", x_px(0.0), height - 34.0);
+    push!(out, "<path class=\"guide\" d=\"M{:.1} 10V{:.1}\"/>", x_px(0.0), height - 40.0);
     push!(
         out,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">difference of mean AP, B - A</text>",
         (left + width - 16.0) / 2.0,
-        height - 5.0
+        height - 8.0
     );
     for (idx, (row, difference, [low, high])) in rows.into_iter().enumerate() {
         let y = 10.0 + row_px * (idx as f64 + 0.5);

@@ -53,7 +53,8 @@ fn histogram(times: &[f64], frame: &Percentiles) -> String {
     }
     for (word, at, height) in [("median", frame.p50_ms, 1.1), ("99 %", frame.p99_ms, 1.02)] {
         plot.guide((at, 0.0), (at, highest * 1.12));
-        plot.word((at - end * 0.008, highest * height), "end", &format!("{word} {at:.1}"));
+        let (shift, anchor) = if at < 0.5 * end { (0.008, "start") } else { (-0.008, "end") };
+        plot.word((at + end * shift, highest * height), anchor, &format!("{word} {at:.1}"));
     }
     plot.figure("")
 }
