@@ -120,11 +120,16 @@ impl Answer {
             match self.body.read(buffer) {
                 Ok(n) => return Ok(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::TimedOut => return Err(Fault::Stalled(self.window)),
+                Err(e) if is_timeout(&e) => return Err(Fault::Stalled(self.window)),
                 Err(e) => return Err(Fault::Connection(e.to_string())),
             }
         }
     }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|e| e.downcast_ref());
+    error.kind() == io::ErrorKind::TimedOut || matches!(inner, Some(ureq::Error::Timeout(_)))
 }
 
 /// `bytes first-last/total`, where the total may be `*`.
@@ -154,9 +159,10 @@ fn hint(status: u16) -> &'static str {
 fn stop(error: ureq::Error, url: &str, limits: &Limits) -> Stop {
     let address = |reason: String| DownloadError::Address { url: url.to_owned(), reason }.into();
     match error {
-        ureq::Error::TooManyRedirects => {
-            address(format!("it was redirected more than {} times, perhaps in a circle", limits.max_redirects))
-        }
+        ureq::Error::TooManyRedirects => address(format!(
+            "it was redirected more than {} times, perhaps in a circle",
+            limits.max_redirects
+        )),
         ureq::Error::RequireHttpsOnly(to) => {
             address(format!("it is redirected to `{to}`, which is not encrypted"))
         }
@@ -175,7 +181,16 @@ mod tests {
     fn ranges_that_cannot_be_are_none() {
         assert_eq!(parse_range("bytes 5-9/10"), Some(Piece { first: 5, last: 9, total: Some(10) }));
         assert_eq!(parse_range("bytes 0-0/*"), Some(Piece { first: 0, last: 0, total: None }));
-        for bad in ["", "bytes", "bytes */10", "bytes 9-5/10", "bytes 5-10/10", "bytes -5/10", "items 5-9/10", "bytes 5-9"] {
+        for bad in [
+            "",
+            "bytes",
+            "bytes */10",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "bytes -5/10",
+            "items 5-9/10",
+            "bytes 5-9",
+        ] {
             assert_eq!(parse_range(bad), None, "{bad}");
         }
     }

@@ -61,7 +61,10 @@ impl<'de> Visitor<'de> for Counter<'_> {
             while let Some(row) = rows.next_element::<FileRow>()? {
                 let is_there = path_below(self.root, &row.filename).is_some_and(|path| path.is_file());
                 if !is_there {
-                    return Err(serde::de::Error::custom(format!("the file `{}` is not there", row.filename)));
+                    return Err(serde::de::Error::custom(format!(
+                        "the file `{}` is not there",
+                        row.filename
+                    )));
                 }
                 n += 1;
             }

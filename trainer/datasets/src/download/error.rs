@@ -12,7 +12,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum DownloadError {
     /// The terms of use were not accepted.
-    #[error("the terms of use of {dataset} were not accepted; read them, then say so (--accept-terms)\n{notice}")]
+    #[error(
+        "the terms of use of {dataset} were not accepted; read them, then say so (--accept-terms)\n{notice}"
+    )]
     TermsNotAccepted {
         /// The dataset.
         dataset: &'static str,
@@ -90,7 +92,9 @@ pub enum DownloadError {
         max_bytes: u64,
     },
     /// All of the file came, and it is another one.
-    #[error("`{url}` has the SHA-256 {found}, and {expected} is wanted: it is another file, or a damaged one; what came was thrown away")]
+    #[error(
+        "`{url}` has the SHA-256 {found}, and {expected} is wanted: it is another file, or a damaged one; what came was thrown away"
+    )]
     WrongDigest {
         /// The address.
         url: String,

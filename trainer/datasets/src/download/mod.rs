@@ -21,14 +21,10 @@ mod error;
 mod fetch;
 mod limits;
 mod partial;
-#[cfg(test)]
-mod server;
 mod source;
 #[cfg(test)]
 mod tests;
 pub mod unpack;
-#[cfg(test)]
-mod unpack_tests;
 
 pub use error::{DownloadError, Fault};
 pub use limits::Limits;

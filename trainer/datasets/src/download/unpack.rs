@@ -317,8 +317,7 @@ fn write_file(into: &Dir, name: &str, size: u64, entry: &mut impl Read) -> Resul
         make_folder(into, folder)?;
     }
     let refuse = |source| Refusal::Write { name: name.to_owned(), source };
-    let mut file =
-        into.open_with(name, OpenOptions::new().write(true).create_new(true)).map_err(refuse)?;
+    let mut file = into.open_with(name, OpenOptions::new().write(true).create_new(true)).map_err(refuse)?;
     let mut buffer = vec![0; READ_BYTES.min(usize::try_from(size).unwrap_or(READ_BYTES)).max(1)];
     let mut written = 0;
     loop {
@@ -358,9 +357,7 @@ impl Exceeded {
     fn refusal(self, bounds: Bounds) -> Refusal {
         match self {
             Self::Bytes => Refusal::TooMuch { what: "bytes", max: bounds.max_bytes },
-            Self::Ratio => {
-                Refusal::TooMuch { what: "bytes for each packed one", max: bounds.max_ratio }
-            }
+            Self::Ratio => Refusal::TooMuch { what: "bytes for each packed one", max: bounds.max_ratio },
         }
     }
 }
