@@ -2,7 +2,9 @@
 
 use anyhow::ensure;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use pilotis_datasets::download::{self, Limits, NUSCENES_MINI, Outcome, Progress, Request, Source, free_bytes};
+use pilotis_datasets::download::{
+    self, Limits, NUSCENES_MINI, Outcome, Progress, Request, Source, free_bytes,
+};
 use std::path::PathBuf;
 
 /// Options of `pilotis-trainer download`.
@@ -66,14 +68,17 @@ pub fn run(args: &DownloadArgs) -> anyhow::Result<()> {
     };
     tracing::info!("{}", source.notice);
     let bar = ProgressBar::no_length();
-    let template = "{msg} {bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
+    let template =
+        "{msg} {bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
     let outcome = download::download(&request, &mut |progress| show(&bar, progress));
     bar.finish_and_clear();
     match outcome? {
-        Outcome::WasThere => tracing::info!(out = %out.display(), "{} is already there, complete", source.name),
+        Outcome::WasThere => {
+            tracing::info!(out = %out.display(), "{} is already there, complete", source.name)
+        }
         Outcome::Fetched { unpacked, receipt } => {
             let sha256 = receipt.map_or_else(|| "not fetched in this run".to_owned(), |r| r.sha256);
             let size = HumanBytes(unpacked.n_bytes).to_string();
