@@ -68,6 +68,14 @@ pub enum DatasetError {
         /// What the system says.
         source: io::Error,
     },
+    /// A file cannot be written.
+    #[error("cannot write `{}`", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A line of a text file is not what its format says.
     #[error("`{}` line {line}: {reason}", .path.display())]
     Line {

@@ -1,17 +1,14 @@
 //! Label files of both kinds, line by line.
 
-use super::{Calibration, number, read_lines};
+use super::{Calibration, Difficulty, LidarBox, number, read_lines};
 use crate::DatasetError;
 use pilotis_spec::Box3d;
 use pilotis_spec::codec::normalize_yaw;
-use std::f64::consts::FRAC_PI_2;
+use std::fmt;
 use std::path::Path;
 
 /// Type of a label line that marks a region in which nothing was labelled.
 pub const DONT_CARE: &str = "DontCare";
-
-/// KITTI's hardest level counts objects up to these: occlusion, truncation, image height (px).
-const HARDEST: (i32, f64, f64) = (2, 0.5, 25.0);
 
 /// One line of `label_2`, or of a file of results.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +17,7 @@ pub struct LabelLine {
     pub class_name: String,
     /// Share that lies outside of the image; -1 if unknown.
     pub truncation: f64,
-    /// 0 visible, 1 partly, 2 largely occluded, 3 unknown; -1 in `DontCare` lines.
+    /// 0 visible, 1 partly, 2 largely occluded, 3 unknown; -1 in `DontCare` lines and in results.
     pub occlusion: i32,
     /// Heading relative to the line of sight, in radians.
     pub alpha_rad: f64,
@@ -39,6 +36,8 @@ pub struct LabelLine {
 impl LabelLine {
     /// Reads a line of 15 fields, or 16 with a score.
     ///
+    /// Detectors fill in the occlusion of a result as they like, and nobody reads it: any number goes.
+    ///
     /// **Errors**: what is wrong with it, in words.
     pub fn parse(line: &str) -> Result<Self, String> {
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -47,7 +46,7 @@ impl LabelLine {
         }
         let n: Vec<f64> =
             fields[1..].iter().enumerate().map(|(k, f)| number(f, k + 2)).collect::<Result<_, _>>()?;
-        if n[1].fract() != 0.0 || !(-1.0..=3.0).contains(&n[1]) {
+        if n.len() == 14 && (n[1].fract() != 0.0 || !(-1.0..=3.0).contains(&n[1])) {
             return Err(format!("occlusion {} is not one of -1, 0, 1, 2, 3", n[1]));
         }
         Ok(Self {
@@ -68,22 +67,42 @@ impl LabelLine {
         self.class_name.eq_ignore_ascii_case(DONT_CARE)
     }
 
-    /// The box in the LiDAR frame: `yaw = -rotation_y - pi/2`, the bottom raised by half the height.
+    /// The box in the LiDAR frame, rounded to what the runtime works in; see [`LidarBox::of`].
     pub fn to_lidar(&self, calibration: &Calibration) -> Box3d {
-        let [h, w, l] = self.size_hwl;
-        let bottom = calibration.camera_to_lidar(self.location);
-        Box3d {
-            center: [bottom[0] as f32, bottom[1] as f32, (bottom[2] + h / 2.0) as f32],
-            size: [l as f32, w as f32, h as f32],
-            yaw: normalize_yaw((-self.rotation_y - FRAC_PI_2) as f32),
-        }
+        LidarBox::of(self, calibration).rounded()
+    }
+
+    /// Height of the image box in pixels.
+    pub fn height_px(&self) -> f64 {
+        self.image_box[3] - self.image_box[1]
+    }
+
+    /// The easiest of KITTI's levels that counts the object; `None` where none does.
+    ///
+    /// **Source**: KITTI object development kit, `evaluate_object.cpp`.
+    pub fn difficulty(&self) -> Option<Difficulty> {
+        Difficulty::ALL.into_iter().find(|level| level.counts(self))
     }
 
     /// Whether KITTI's hardest level leaves the object out.
     pub fn is_difficult(&self) -> bool {
-        let (occlusion, truncation, height_px) = HARDEST;
-        let height = self.image_box[3] - self.image_box[1];
-        self.occlusion > occlusion || self.truncation > truncation || height < height_px
+        self.difficulty().is_none()
+    }
+}
+
+/// The line as files have it, without a line break.
+///
+/// Metres, pixels and radians have six decimals; a score has as many as tell it from every other,
+/// so that no two scores become equal.
+impl fmt::Display for LabelLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { class_name, truncation, occlusion, alpha_rad, .. } = self;
+        write!(f, "{class_name} {truncation} {occlusion} {alpha_rad:.6}")?;
+        for v in self.image_box.iter().chain(&self.size_hwl).chain(&self.location) {
+            write!(f, " {v:.6}")?;
+        }
+        write!(f, " {:.6}", self.rotation_y)?;
+        self.score.map_or(Ok(()), |score| write!(f, " {score}"))
     }
 }
 

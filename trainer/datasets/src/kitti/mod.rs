@@ -3,23 +3,32 @@
 //! A frame whose `training/label_velo/NAME.txt` exists, as the simulator writes it, is read whole:
 //! the full sweep of `velodyne`, and every object around the sensor. Any other frame is what
 //! camera 2 sees: labels of `label_2`, brought into the LiDAR frame by `calib`, and the points of
-//! `velodyne_reduced`, or those of `velodyne` that fall into the image.
+//! `velodyne_reduced`, or those of `velodyne` that fall into the image. [`View`] changes that.
+//!
+//! The size of an image is that of `image_2/NAME.png`, or where there is none, that which usually
+//! goes with the calibration ([`Calibration::usual_image_size_px`]).
 //!
 //! **Source**: KITTI object development kit, `readme.txt`; cropping as OpenPCDet's `get_fov_flag`.
 
 mod calibration;
+mod difficulty;
 mod labels;
+mod lidar_box;
+mod results;
 #[cfg(test)]
 mod tests;
 
-pub use calibration::{Calibration, read_calibration};
+pub use calibration::{Calibration, Camera, read_calibration};
+pub use difficulty::Difficulty;
 pub use labels::{DONT_CARE, LabelLine, LidarLabelLine, read_labels, read_lidar_labels};
+pub use lidar_box::LidarBox;
+pub use results::{ResultLines, class_name, result_lines, write_results};
 
 use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_bytes, read_text, read_xyzi};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Width and height of a frame whose image is not there.
+/// Width and height of most of KITTI's images.
 pub const IMAGE_SIZE_PX: [f64; 2] = [1242.0, 375.0];
 
 /// Reads every line of a text file that is not blank with `parse`.
@@ -52,12 +61,42 @@ pub fn image_size(path: &Path) -> Result<[f64; 2], DatasetError> {
     Ok([f64::from(size(16)), f64::from(size(20))])
 }
 
+/// Which part of a frame is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Whole where the frame has labels all around the sensor, else what camera 2 sees.
+    #[default]
+    AsLabelled,
+    /// What camera 2 sees, with the labels of `label_2`, whatever other labels there are.
+    Camera,
+    /// The full sweep of `velodyne`. Where labels are of `label_2` alone, what stands beside and
+    /// behind the camera's view is not labelled.
+    Whole,
+}
+
+/// A frame with all that its files say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KittiFrame {
+    /// Points and objects.
+    pub sample: Sample,
+    /// Calibration, where labels are of `label_2`.
+    pub calibration: Option<Calibration>,
+    /// Width and height of camera 2's image.
+    pub image_size_px: [f64; 2],
+    /// The lines of `label_2` that the sample's objects are made of, in the same order: with image
+    /// boxes, truncation, occlusion and angle. Empty where labels are of `label_velo`.
+    pub labels: Vec<LabelLine>,
+    /// Image boxes (left, top, right, bottom, pixels) of regions in which nothing was labelled.
+    pub dont_care: Vec<[f64; 4]>,
+}
+
 /// A split of a folder in KITTI's object layout.
 #[derive(Clone, Debug)]
 pub struct KittiDataset {
     training: PathBuf,
     names: Vec<String>,
     rename: BTreeMap<String, String>,
+    view: View,
 }
 
 impl KittiDataset {
@@ -80,7 +119,13 @@ impl KittiDataset {
         if names.is_empty() {
             return Err(DatasetError::File { path, reason: "names no frame".to_owned() });
         }
-        Ok(Self { training: root.join("training"), names, rename })
+        Ok(Self { training: root.join("training"), names, rename, view: View::default() })
+    }
+
+    /// The same split with another part of its frames.
+    #[must_use]
+    pub fn viewed(self, view: View) -> Self {
+        Self { view, ..self }
     }
 
     fn path(&self, folder: &str, name: &str, extension: &str) -> PathBuf {
@@ -92,33 +137,30 @@ impl KittiDataset {
         self.rename.get(&lower).cloned().unwrap_or(lower)
     }
 
-    /// The full sweep, and every object around the sensor.
-    fn load_lidar(&self, name: &str, labels: &Path) -> Result<Sample, DatasetError> {
-        let points = read_xyzi(&self.path("velodyne", name, "bin"))?;
-        let objects = read_lidar_labels(labels)?.into_iter().map(|label| GroundTruth {
-            class_name: self.class_name(&label.class_name),
-            bbox: label.bbox,
-            n_points: label.n_points,
-            ..GroundTruth::default()
-        });
-        Ok(Sample { name: name.to_owned(), points, objects: objects.collect() })
-    }
-
-    /// What camera 2 sees.
-    fn load_camera(&self, name: &str) -> Result<Sample, DatasetError> {
+    /// Reads a frame with all that its files say.
+    ///
+    /// **Errors**: an index past the end; the file, the line, and what is wrong with it.
+    pub fn load_frame(&self, idx: usize) -> Result<KittiFrame, DatasetError> {
+        let n_samples = self.names.len();
+        let name = self.names.get(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
+        let around = self.path("label_velo", name, "txt");
+        if self.view != View::Camera && around.exists() {
+            return self.load_around(name, &around);
+        }
         let calibration = read_calibration(&self.path("calib", name, "txt"))?;
         let labels = read_labels(&self.path("label_2", name, "txt"))?;
+        let image_size_px = self.image_size_px(name, &calibration)?;
         let reduced = self.path("velodyne_reduced", name, "bin");
-        let points = if reduced.exists() {
-            read_xyzi(&reduced)?
-        } else {
-            let image = self.path("image_2", name, "png");
-            let size = if image.exists() { image_size(&image)? } else { IMAGE_SIZE_PX };
-            let mut points = read_xyzi(&self.path("velodyne", name, "bin"))?;
-            points.retain(|p| calibration.sees(p, size));
-            points
+        let points = match self.view {
+            View::AsLabelled | View::Camera if reduced.exists() => read_xyzi(&reduced)?,
+            view => {
+                let mut points = read_xyzi(&self.path("velodyne", name, "bin"))?;
+                points.retain(|p| view == View::Whole || calibration.sees(p, image_size_px));
+                points
+            }
         };
-        let objects = labels.iter().filter(|label| !label.is_dont_care()).map(|label| {
+        let (regions, labels): (Vec<_>, Vec<_>) = labels.into_iter().partition(LabelLine::is_dont_care);
+        let object = |label: &LabelLine| {
             let bbox = label.to_lidar(&calibration);
             GroundTruth {
                 class_name: self.class_name(&label.class_name),
@@ -128,9 +170,38 @@ impl KittiDataset {
                 occlusion: u8::try_from(label.occlusion).unwrap_or(3),
                 difficult: label.is_difficult(),
             }
+        };
+        let objects = labels.iter().map(object).collect();
+        Ok(KittiFrame {
+            sample: Sample { name: name.clone(), points, objects },
+            calibration: Some(calibration),
+            image_size_px,
+            labels,
+            dont_care: regions.iter().map(|region| region.image_box).collect(),
+        })
+    }
+
+    fn image_size_px(&self, name: &str, calibration: &Calibration) -> Result<[f64; 2], DatasetError> {
+        let image = self.path("image_2", name, "png");
+        if image.exists() { image_size(&image) } else { Ok(calibration.usual_image_size_px()) }
+    }
+
+    /// The full sweep, and every object around the sensor.
+    fn load_around(&self, name: &str, labels: &Path) -> Result<KittiFrame, DatasetError> {
+        let points = read_xyzi(&self.path("velodyne", name, "bin"))?;
+        let objects = read_lidar_labels(labels)?.into_iter().map(|label| GroundTruth {
+            class_name: self.class_name(&label.class_name),
+            bbox: label.bbox,
+            n_points: label.n_points,
+            ..GroundTruth::default()
         });
-        let objects = objects.collect();
-        Ok(Sample { name: name.to_owned(), points, objects })
+        Ok(KittiFrame {
+            sample: Sample { name: name.to_owned(), points, objects: objects.collect() },
+            calibration: None,
+            image_size_px: IMAGE_SIZE_PX,
+            labels: Vec::new(),
+            dont_care: Vec::new(),
+        })
     }
 }
 
@@ -149,11 +220,6 @@ impl Dataset for KittiDataset {
     }
 
     fn load(&self, idx: usize) -> anyhow::Result<Sample> {
-        let n_samples = self.names.len();
-        let name = self.names.get(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
-        let lidar_labels = self.path("label_velo", name, "txt");
-        let sample =
-            if lidar_labels.exists() { self.load_lidar(name, &lidar_labels) } else { self.load_camera(name) };
-        Ok(sample?)
+        Ok(self.load_frame(idx)?.sample)
     }
 }

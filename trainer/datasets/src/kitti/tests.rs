@@ -5,7 +5,7 @@ use pilotis_spec::Box3d;
 use std::fs;
 
 /// Camera axes (right, down, ahead) straight over the LiDAR's, the image centre at 600, 180.
-const CALIBRATION: &str = "P2: 700 0 600 0 0 700 180 0 0 0 1 0\n\
+pub(super) const CALIBRATION: &str = "P2: 700 0 600 0 0 700 180 0 0 0 1 0\n\
     R0_rect: 1 0 0 0 1 0 0 0 1\n\
     Tr_velo_to_cam: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n";
 const CAR: &str = "Car 0.10 1 -1.5 500 100 700 200 1.5 1.6 4.0 2.0 1.7 20.0 0.3";
@@ -180,7 +180,7 @@ fn missing_files_and_samples_are_errors() {
 }
 
 /// KITTI's folder in the test data; `None`, said aloud, where there is none.
-fn real() -> Option<PathBuf> {
+pub(super) fn real() -> Option<PathBuf> {
     let Some(folder) = std::env::var_os("PILOTIS_DATA") else {
         println!("skipped: PILOTIS_DATA is not set");
         return None;
@@ -209,15 +209,78 @@ fn real_boxes_hold_the_points_that_they_are_known_to_hold() {
 }
 
 #[test]
-fn a_cropped_real_sweep_is_the_reduced_one() {
-    let Some(root) = real() else { return };
-    // Two frames whose images have the usual size.
-    for name in ["000001", "000002"] {
-        let training = root.join("training");
-        let calibration = read_calibration(&training.join(format!("calib/{name}.txt"))).unwrap();
-        let mut points = read_xyzi(&training.join(format!("velodyne/{name}.bin"))).unwrap();
-        let reduced = read_xyzi(&training.join(format!("velodyne_reduced/{name}.bin"))).unwrap();
-        points.retain(|p| calibration.sees(p, IMAGE_SIZE_PX));
-        assert_eq!(points, reduced, "{name}");
-    }
+fn a_view_decides_which_part_is_read() {
+    let folder = Folder::new();
+    folder.write("training/label_velo/000007.txt", "Pedestrian -5 6.5 -0.8 0.8 0.6 1.75 -3 41\n");
+    let region = "DontCare -1 -1 -10 503 169 590 190 -1 -1 -1 -1000 -1000 -1000 -10";
+    folder.write("training/label_2/000007.txt", format!("{region}\n{CAR}\n"));
+    let frame = |view: View| {
+        let dataset = KittiDataset::open(folder.0.path(), "train", BTreeMap::new()).unwrap();
+        dataset.viewed(view).load_frame(0).unwrap()
+    };
+    let count = |frame: &KittiFrame| {
+        let class = frame.sample.objects[0].class_name.clone();
+        (class, frame.sample.points.len(), frame.labels.len(), frame.dont_care.len())
+    };
+    assert_eq!(count(&frame(View::AsLabelled)), ("pedestrian".into(), 2, 0, 0));
+    assert_eq!(count(&frame(View::Whole)), ("pedestrian".into(), 2, 0, 0));
+    let camera = frame(View::Camera);
+    assert_eq!(count(&camera), ("car".into(), 1, 1, 1));
+    assert_eq!(camera.dont_care, [[503.0, 169.0, 590.0, 190.0]]);
+    assert_eq!((camera.labels[0].truncation, camera.labels[0].occlusion), (0.1, 1));
+    assert_eq!(camera.labels[0].image_box, [500.0, 100.0, 700.0, 200.0]);
+    folder.write_points("training/velodyne_reduced/000007.bin", &[[1.0; 4], [2.0; 4], [3.0; 4]]);
+    assert_eq!(frame(View::Camera).sample.points.len(), 3);
+    fs::remove_file(folder.0.path().join("training/label_velo/000007.txt")).unwrap();
+    assert_eq!(count(&frame(View::AsLabelled)).1, 3);
+    assert_eq!(count(&frame(View::Whole)), ("car".into(), 2, 1, 1));
+}
+
+#[test]
+fn a_level_counts_what_is_tall_and_visible_enough_for_it() {
+    let level = |from: &str, to: &str| {
+        assert!(CAR.contains(from));
+        LabelLine::parse(&CAR.replace(from, to)).unwrap().difficulty()
+    };
+    use Difficulty::{Easy, Hard, Moderate};
+    assert_eq!(level("Car 0.10 1", "Car 0.10 0"), Some(Easy));
+    assert_eq!(level("Car 0.10 1", "Car 0.15 0"), Some(Easy));
+    assert_eq!(level("Car 0.10 1", "Car 0.16 0"), Some(Moderate));
+    assert_eq!(level("Car 0.10 1", "Car 0.30 1"), Some(Moderate));
+    assert_eq!(level("Car 0.10 1", "Car 0.31 1"), Some(Hard));
+    assert_eq!(level("Car 0.10 1", "Car 0.10 2"), Some(Hard));
+    assert_eq!(level("Car 0.10 1", "Car 0.51 0"), None);
+    let low = |height: &str| {
+        let line = CAR.replace("Car 0.10 1", "Car 0 0").replace("700 200", &format!("700 {height}"));
+        LabelLine::parse(&line).unwrap().difficulty()
+    };
+    assert_eq!(
+        (low("140"), low("139.9"), low("125"), low("124.9")),
+        (Some(Easy), Some(Moderate), Some(Moderate), None)
+    );
+    assert!(Easy < Moderate && Moderate < Hard);
+}
+
+#[test]
+fn a_calibration_knows_its_cameras_and_the_size_of_its_image() {
+    let calibration = Calibration::parse(CALIBRATION).unwrap();
+    assert_eq!(calibration.usual_image_size_px(), IMAGE_SIZE_PX);
+    assert_eq!(calibration.projection(Camera::Gray1), None);
+    assert_eq!(calibration.projection(Camera::Color2).unwrap()[0], [700.0, 0.0, 600.0, 0.0]);
+    let more = format!("{CALIBRATION}P3: 1 2 3 4 5 6 7 8 9 10 11 12\n");
+    let calibration = Calibration::parse(&more.replace("P2: 700", "P2: 718.8561")).unwrap();
+    assert_eq!(calibration.usual_image_size_px(), [1241.0, 376.0]);
+    assert_eq!(calibration.projection(Camera::Color3).unwrap()[2], [9.0, 10.0, 11.0, 12.0]);
+    let calib = "training/calib/000007.txt";
+    Folder::new().fails_with(calib, more.replace("11 12", "11"), "line 4: `P3` has 11 numbers");
+    Folder::new().fails_with(calib, format!("{CALIBRATION}P2: 1\n"), "line 4: `P2` is already in line 1");
+}
+
+#[test]
+fn results_may_say_anything_of_occlusion_and_labels_may_not() {
+    let result = format!("{} 0.5", CAR.replace(" 1 -1.5", " 0.25 -1.5"));
+    assert_eq!(LabelLine::parse(&result).unwrap().score, Some(0.5));
+    assert!(LabelLine::parse(&CAR.replace(" 1 -1.5", " 0.25 -1.5")).is_err());
+    // Blanks at the end and tabs between are as good as single blanks.
+    assert_eq!(LabelLine::parse(&format!("{}  \t\r", CAR.replace(' ', "\t"))), LabelLine::parse(CAR));
 }
