@@ -92,6 +92,13 @@ impl FrameFolder {
         self
     }
 
+    /// The file of its points.
+    ///
+    /// **Errors**: boxes that cannot be read.
+    pub fn cloud_path(&self) -> Result<PathBuf, DatasetError> {
+        Ok(self.root.join(read_boxes(&self.root)?.lidar_path))
+    }
+
     fn read(&self) -> Result<Sample, DatasetError> {
         let file = read_boxes(&self.root)?;
         let (sin, cos) = (libm::sinf(self.turn_rad), libm::cosf(self.turn_rad));

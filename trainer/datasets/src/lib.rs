@@ -3,13 +3,17 @@
 //! A format is a module: where its files lie, how they are read, and what they mean. Nothing here
 //! knows of networks or of training; the trainer and the evaluation both stand on it.
 
+pub mod check;
+pub mod cloud_folder;
 pub mod download;
 pub mod frame_folder;
 mod geometry;
+mod kind;
 pub mod kitti;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
+pub use kind::Kind;
 
 use pilotis_spec::{Box3d, Point};
 use std::io;

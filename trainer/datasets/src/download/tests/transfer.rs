@@ -84,6 +84,7 @@ fn wrong_ranges_are_not_taken() {
     };
     for (range, body) in [
         (format!("bytes 39000-{}/{total}", total - 1), file.bytes[39_000..].to_vec()),
+        (format!("bytes 41000-{}/{total}", total - 1), file.bytes[41_000..].to_vec()),
         (format!("bytes 0-{}/{total}", total - 1), file.bytes.clone()),
         ("nonsense".to_owned(), file.bytes[40_000..].to_vec()),
         // It says a thousand bytes and sends more.
