@@ -3,6 +3,7 @@
 //! A format is a module: where its files lie, how they are read, and what they mean. Nothing here
 //! knows of networks or of training; the trainer and the evaluation both stand on it.
 
+mod boxes_file;
 pub mod check;
 pub mod cloud_folder;
 pub mod download;
@@ -10,6 +11,7 @@ pub mod frame_folder;
 mod geometry;
 mod kind;
 pub mod kitti;
+pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
@@ -106,6 +108,9 @@ pub enum DatasetError {
         /// Samples in the split.
         n_samples: usize,
     },
+    /// The tables of a nuScenes dataset.
+    #[error(transparent)]
+    Tables(#[from] nuscenes::TablesError),
     /// A kind of dataset, or a setting of one, that this version cannot read.
     #[error("dataset.{setting}: {reason}")]
     Unsupported {
