@@ -74,7 +74,7 @@ impl FrameFolder {
     ///
     /// **Errors**: boxes that cannot be read.
     pub fn cloud_path(&self) -> Result<PathBuf, DatasetError> {
-        Ok(self.root.join(read_boxes(&self.root)?.lidar_path))
+        BoxesFile::read(&self.root)?.cloud(&self.root)
     }
 
     fn read(&self) -> Result<Sample, DatasetError> {

@@ -1,6 +1,7 @@
 //! Which format a folder is of.
 
-use crate::{DatasetError, cloud_folder, frame_folder, nuscenes_frames};
+use crate::cache::CachedDataset;
+use crate::{DatasetError, cloud_folder, frame_folder, nuscenes};
 use std::fmt;
 use std::path::Path;
 
@@ -16,9 +17,36 @@ pub enum Kind {
     Frame,
     /// Clouds without labels.
     Folder,
+    /// The internal cache.
+    Cache,
+}
+
+/// Axes and scale of the points of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Convention {
+    /// Whether x is ahead and y to the left, as in KITTI; else x is to the right and y ahead, as in nuScenes.
+    pub is_x_ahead: bool,
+    /// The largest intensity.
+    pub intensity_full_scale: f32,
+}
+
+impl Convention {
+    /// KITTI's.
+    pub const KITTI: Self = Self { is_x_ahead: true, intensity_full_scale: 1.0 };
+    /// nuScenes'.
+    pub const NUSCENES: Self = Self { is_x_ahead: false, intensity_full_scale: 255.0 };
 }
 
 impl Kind {
+    /// Axes and scale that the format has; none where it says nothing of them.
+    pub fn convention(self) -> Option<Convention> {
+        match self {
+            Self::Kitti => Some(Convention::KITTI),
+            Self::Nuscenes | Self::Frame => Some(Convention::NUSCENES),
+            Self::Folder | Self::Cache => None,
+        }
+    }
+
     /// What a folder looks like.
     ///
     /// **Errors**: like nothing that is known, or like several things.
@@ -28,12 +56,16 @@ impl Kind {
             return refuse("is no folder".to_owned());
         }
         let is_kitti = ["ImageSets", "training"].iter().any(|name| root.join(name).is_dir());
-        let is_nuscenes = nuscenes_frames::has_tables(root);
+        let is_nuscenes = !nuscenes::version_folders(root).is_empty();
         let is_frame = frame_folder::FrameFolder::is_at(root);
-        let found: Vec<Self> = [(is_kitti, Self::Kitti), (is_nuscenes, Self::Nuscenes), (is_frame, Self::Frame)]
-            .into_iter()
-            .filter_map(|(is_it, kind)| is_it.then_some(kind))
-            .collect();
+        let is_cache = CachedDataset::is_at(root);
+        let looks = [
+            (is_kitti, Self::Kitti),
+            (is_nuscenes, Self::Nuscenes),
+            (is_frame, Self::Frame),
+            (is_cache, Self::Cache),
+        ];
+        let found: Vec<Self> = looks.into_iter().filter_map(|(is_it, kind)| is_it.then_some(kind)).collect();
         match *found.as_slice() {
             [kind] => Ok(kind),
             [] if !cloud_folder::clouds_in(root).is_empty() => Ok(Self::Folder),
@@ -56,6 +88,7 @@ impl fmt::Display for Kind {
             Self::Nuscenes => "nuscenes",
             Self::Frame => "frame",
             Self::Folder => "folder",
+            Self::Cache => "cache",
         })
     }
 }

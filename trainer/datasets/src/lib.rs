@@ -4,8 +4,10 @@
 //! knows of networks or of training; the trainer and the evaluation both stand on it.
 
 mod boxes_file;
+pub mod cache;
 pub mod check;
 pub mod cloud_folder;
+pub mod convert;
 pub mod download;
 pub mod frame_folder;
 mod geometry;
@@ -15,7 +17,7 @@ pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
-pub use kind::Kind;
+pub use kind::{Convention, Kind};
 
 use pilotis_spec::{Box3d, Point};
 use std::io;

@@ -1,13 +1,16 @@
 //! What a format has to show of itself beyond its samples.
 
+use crate::cache::CachedDataset;
 use crate::cloud_folder::CloudFolder;
 use crate::frame_folder::FrameFolder;
 use crate::kitti::KittiDataset;
-use crate::{Dataset, DatasetError, Kind};
+use crate::nuscenes::{CachePlace, DETECTION_CLASSES, NuscenesDataset, SweepStyle, Sweeps};
+use crate::{Convention, Dataset, DatasetError, Kind, Sample};
 use pilotis_runtime::CloudFile;
 use pilotis_spec::{Point, PointLayout};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use rayon::prelude::*;
+use std::path::{Path, PathBuf};
 
 /// A dataset that can be looked at closely.
 pub trait Inspect: Dataset {
@@ -19,11 +22,25 @@ pub trait Inspect: Dataset {
     /// **Errors**: the file, and what is wrong with it.
     fn stored_points(&self, idx: usize) -> Result<Vec<Point>, DatasetError>;
 
+    /// Axes and scale of its points, where they are known.
+    fn convention(&self) -> Option<Convention> {
+        self.kind().convention()
+    }
+
     /// Classes that the format knows, in lower case; none where it knows any.
-    fn known_classes(&self) -> &'static [&'static str];
+    fn known_classes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Labelled objects that the reader leaves out, by what they are called.
+    fn left_out(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
 
     /// What is wrong with the dataset as a whole.
-    fn faults(&self) -> Vec<String>;
+    fn faults(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Opens a dataset to be looked at: all samples of it, or those of a split; `layout` is that of headerless files in
@@ -52,7 +69,17 @@ pub fn open(
             };
             Ok(Box::new(Kitti { root: root.to_owned(), frames }))
         }
-        Kind::Nuscenes => Err(DatasetError::Unsupported { setting: "kind", reason: "nuscenes".to_owned() }),
+        Kind::Nuscenes => {
+            let one = Sweeps { n_sweeps: 1, style: SweepStyle::Devkit };
+            // Looked at closely: what lies in the tables, not what an index once held.
+            let nowhere = CachePlace::Nowhere;
+            let frames = NuscenesDataset::open(root, None, split, one, BTreeMap::new(), nowhere)?;
+            Ok(Box::new(Nuscenes(frames)))
+        }
+        Kind::Cache => {
+            no_splits("split")?;
+            Ok(Box::new(CachedDataset::open(root)?))
+        }
         Kind::Frame => {
             no_splits("split")?;
             Ok(Box::new(FrameFolder::open(root, BTreeMap::new())?))
@@ -73,7 +100,7 @@ fn read_stored(path: &Path, layout: &PointLayout) -> Result<Vec<Point>, DatasetE
 
 /// KITTI's frames with the splits that name them.
 struct Kitti {
-    root: std::path::PathBuf,
+    root: PathBuf,
     frames: KittiDataset,
 }
 
@@ -86,7 +113,7 @@ impl Dataset for Kitti {
         self.frames.name(idx)
     }
 
-    fn load(&self, idx: usize) -> anyhow::Result<crate::Sample> {
+    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
         self.frames.load(idx)
     }
 }
@@ -103,7 +130,7 @@ impl Inspect for Kitti {
     }
 
     fn known_classes(&self) -> &'static [&'static str] {
-        // The readers put the names of labels into lower case. The simulator has three more.
+        // In lower case, as the reader gives them.
         &["car", "van", "truck", "pedestrian", "person_sitting", "cyclist", "tram", "misc"]
     }
 
@@ -138,6 +165,79 @@ impl Inspect for Kitti {
     }
 }
 
+/// nuScenes' key frames.
+struct Nuscenes(NuscenesDataset);
+
+/// Bytes of a point of nuScenes.
+const NUSCENES_POINT_BYTES: u64 = 20;
+
+impl Dataset for Nuscenes {
+    fn n_samples(&self) -> usize {
+        self.0.n_samples()
+    }
+
+    fn name(&self, idx: usize) -> &str {
+        self.0.name(idx)
+    }
+
+    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
+        self.0.load(idx)
+    }
+}
+
+impl Inspect for Nuscenes {
+    fn kind(&self) -> Kind {
+        Kind::Nuscenes
+    }
+
+    fn stored_points(&self, idx: usize) -> Result<Vec<Point>, DatasetError> {
+        let (tables, n_samples) = (self.0.tables(), self.n_samples());
+        let sample = self.0.samples().get(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
+        // A sample without a sweep says so where it is read.
+        let Some(key) = tables.key_lidar(*sample) else { return Ok(Vec::new()) };
+        read_stored(&tables.path_of(&tables.sample_data[key].filename), &PointLayout::nuscenes())
+    }
+
+    fn known_classes(&self) -> &'static [&'static str] {
+        &DETECTION_CLASSES
+    }
+
+    fn left_out(&self) -> BTreeMap<String, u64> {
+        let tables = self.0.tables();
+        let mut left_out = BTreeMap::new();
+        for id in self.0.samples().iter().flat_map(|sample| tables.annotations_of(*sample)) {
+            if tables.class_of(*id).is_none() {
+                *left_out.entry(tables.category_name(*id).to_owned()).or_default() += 1;
+            }
+        }
+        left_out
+    }
+
+    /// Sweeps between the key frames that are missing or cut; key frames are samples, and speak for themselves.
+    fn faults(&self) -> Vec<String> {
+        let tables = self.0.tables();
+        let files: Vec<&str> = tables
+            .sample_data
+            .rows()
+            .iter()
+            .filter(|row| !row.is_key_frame && row.filename.ends_with(".bin"))
+            .map(|row| row.filename.as_str())
+            .collect();
+        let fault = |name: &&str| {
+            let path = tables.path_of(name);
+            match std::fs::metadata(&path) {
+                Err(e) => Some(format!("`{}`: {e}", path.display())),
+                Ok(m) if m.len() % NUSCENES_POINT_BYTES != 0 => {
+                    let n = m.len();
+                    Some(format!("`{}`: {n} bytes are no whole number of points", path.display()))
+                }
+                Ok(_) => None,
+            }
+        };
+        files.par_iter().filter_map(fault).collect()
+    }
+}
+
 impl Inspect for FrameFolder {
     fn kind(&self) -> Kind {
         Kind::Frame
@@ -149,14 +249,6 @@ impl Inspect for FrameFolder {
         }
         read_stored(&self.cloud_path()?, &PointLayout::nuscenes())
     }
-
-    fn known_classes(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn faults(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 impl Inspect for CloudFolder {
@@ -166,13 +258,5 @@ impl Inspect for CloudFolder {
 
     fn stored_points(&self, idx: usize) -> Result<Vec<Point>, DatasetError> {
         self.read(idx)
-    }
-
-    fn known_classes(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    fn faults(&self) -> Vec<String> {
-        Vec::new()
     }
 }

@@ -81,6 +81,8 @@ pub struct Report {
     pub n_objects_without_points: u64,
     /// By class.
     pub classes: BTreeMap<String, ClassReport>,
+    /// Labelled objects that the reader leaves out, by what they are called.
+    pub left_out: BTreeMap<String, u64>,
     /// What is wrong.
     pub faults: Vec<Fault>,
 }
@@ -98,6 +100,7 @@ impl Report {
             n_objects: 0,
             n_objects_without_points: 0,
             classes: BTreeMap::new(),
+            left_out: dataset.left_out(),
             faults: dataset.faults().into_iter().map(|what| Fault { sample: None, what }).collect(),
         };
         let mut objects: BTreeMap<String, Vec<LookedObject>> = BTreeMap::new();
@@ -210,6 +213,9 @@ impl fmt::Display for Report {
         }
         if self.n_objects_without_points > 0 {
             writeln!(f, "{} objects have no point inside", self.n_objects_without_points)?;
+        }
+        for (name, n) in &self.left_out {
+            writeln!(f, "{n} objects `{name}` are left out: no class for them")?;
         }
         for fault in self.faults.iter().take(MAX_SHOWN) {
             writeln!(f, "fault: {}: {}", fault.sample.as_deref().unwrap_or("dataset"), fault.what)?;

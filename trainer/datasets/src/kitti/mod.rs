@@ -22,6 +22,7 @@ pub use calibration::{Calibration, Camera, read_calibration};
 pub use difficulty::Difficulty;
 pub use labels::{DONT_CARE, LabelLine, LidarLabelLine, read_labels, read_lidar_labels};
 pub use lidar_box::LidarBox;
+pub(crate) use results::seen_in_image;
 pub use results::{ResultLines, class_name, result_lines, write_results};
 
 use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_bytes, read_text, read_xyzi};

@@ -13,6 +13,7 @@ mod objects;
 mod pose;
 mod records;
 mod resolve;
+pub mod rows;
 mod schema;
 mod splits;
 mod sweeps;
