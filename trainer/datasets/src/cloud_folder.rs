@@ -40,9 +40,11 @@ impl CloudFolder {
             return Err(refuse(root.to_owned(), "holds no cloud: no file `*.bin` or `*.pcd`"));
         }
         let folder = Self { root: root.to_owned(), names, layout };
-        let unstated = folder.names.iter().find(|name| is_headerless(name) && folder.layout_of(name).is_none());
+        let unstated =
+            folder.names.iter().find(|name| is_headerless(name) && folder.layout_of(name).is_none());
         if let Some(name) = unstated {
-            let reason = "has no header, and no layout is stated: kitti, nuscenes, or such as f32:x,y,z,intensity";
+            let reason =
+                "has no header, and no layout is stated: kitti, nuscenes, or such as f32:x,y,z,intensity";
             return Err(refuse(root.join(name), reason));
         }
         Ok(folder)
@@ -66,7 +68,8 @@ impl CloudFolder {
         let name = self.names.get(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
         let path = self.root.join(name);
         let failed = |reason: String| DatasetError::File { path: path.clone(), reason };
-        let file = CloudFile::open(&path, self.layout_of(name).as_ref()).map_err(|e| failed(e.to_string()))?;
+        let file =
+            CloudFile::open(&path, self.layout_of(name).as_ref()).map_err(|e| failed(e.to_string()))?;
         file.read_points().map_err(|e| failed(e.to_string()))
     }
 }

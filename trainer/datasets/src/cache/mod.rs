@@ -132,7 +132,8 @@ impl CachedDataset {
         }
         let Version { version } = serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
         if version != CACHE_VERSION {
-            let reason = format!("is of version {version}, and this program reads {CACHE_VERSION}: convert again");
+            let reason =
+                format!("is of version {version}, and this program reads {CACHE_VERSION}: convert again");
             return Err(refuse(reason));
         }
         let index: Index = serde_json::from_slice(&bytes).map_err(|e| refuse(e.to_string()))?;
@@ -143,7 +144,12 @@ impl CachedDataset {
                 .ok_or_else(|| refuse(format!("`{}` is no name of a shard", entry.file)))?;
             let shard = Shard::open(&path, entry.bytes, &entry.table_sha256)?;
             if shard.n_samples() as u64 != entry.n_samples {
-                return Err(refuse(format!("`{}` has {} samples, and {} are listed", entry.file, shard.n_samples(), entry.n_samples)));
+                return Err(refuse(format!(
+                    "`{}` has {} samples, and {} are listed",
+                    entry.file,
+                    shard.n_samples(),
+                    entry.n_samples
+                )));
             }
             places.extend((0..shard.n_samples()).map(|place| (number as u32, place as u32)));
             shards.push(shard);

@@ -8,8 +8,8 @@ use crate::nuscenes::{CachePlace, DETECTION_CLASSES, NuscenesDataset, SweepStyle
 use crate::{Convention, Dataset, DatasetError, Kind, Sample};
 use pilotis_runtime::CloudFile;
 use pilotis_spec::{Point, PointLayout};
-use std::collections::{BTreeMap, BTreeSet};
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A dataset that can be looked at closely.

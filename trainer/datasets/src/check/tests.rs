@@ -22,7 +22,11 @@ fn kitti() -> tempfile::TempDir {
     let two = records(&[[10.0, 0.0, 0.0, 0.5], [10.5, 0.0, 0.0, 0.5], [30.0, 0.0, 0.0, 0.5]]);
     put(root, "training/velodyne/000000.bin", &two);
     put(root, "training/label_velo/000000.txt", "Car 10 0 0 4 2 1.5 0 99\nCar 50 0 0 5 1.8 1.7 1 0\n");
-    put(root, "training/velodyne/000001.bin", records(&[[f32::NAN, 0.0, 0.0, 0.5], [1.0, 1.0, 1.0, f32::INFINITY]]));
+    put(
+        root,
+        "training/velodyne/000001.bin",
+        records(&[[f32::NAN, 0.0, 0.0, 0.5], [1.0, 1.0, 1.0, f32::INFINITY]]),
+    );
     put(root, "training/label_velo/000001.txt", "Moose 1 1 1 2 1 2 0 0\n");
     put(root, "training/velodyne/000002.bin", &two[..15]);
     put(root, "training/label_velo/000002.txt", "Car 10 0 0 4 2 1.5 0 2\n");
@@ -49,7 +53,8 @@ fn broken_samples_are_named_with_their_file_and_what_is_wrong() {
     let faults: Vec<(Option<&str>, &str)> =
         report.faults.iter().map(|f| (f.sample.as_deref(), f.what.as_str())).collect();
     let said = |sample: Option<&str>, words: &[&str]| {
-        let is_it = |(s, what): &&(Option<&str>, &str)| *s == sample && words.iter().all(|w| what.contains(w));
+        let is_it =
+            |(s, what): &&(Option<&str>, &str)| *s == sample && words.iter().all(|w| what.contains(w));
         assert!(faults.iter().find(is_it).is_some(), "{sample:?} {words:?}: {faults:#?}");
     };
     said(None, &["train.txt", "line 2", "000009"]);
@@ -90,7 +95,11 @@ fn the_report_is_the_same_for_any_number_of_threads_and_every_sample_is_a_step()
     let steps = AtomicU64::new(0);
     let run = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
-        pool.install(|| check(dataset.as_ref(), &|| { steps.fetch_add(1, Ordering::Relaxed); }))
+        pool.install(|| {
+            check(dataset.as_ref(), &|| {
+                steps.fetch_add(1, Ordering::Relaxed);
+            })
+        })
     };
     let one = run(1);
     assert_eq!(run(3), one);
@@ -122,7 +131,11 @@ fn plain_folders_and_single_frames_are_checked_too() {
     let layout = PointLayout::kitti();
     let report = check(open(root, None, None, Some(&layout)).unwrap().as_ref(), &|| {});
     assert_eq!((report.format.as_str(), report.n_points_not_finite), ("folder", 1));
-    assert!(matches!(&report.faults[..], [Fault { what, .. }] if what.contains("b.pcd")), "{:?}", report.faults);
+    assert!(
+        matches!(&report.faults[..], [Fault { what, .. }] if what.contains("b.pcd")),
+        "{:?}",
+        report.faults
+    );
     assert!(open(root, Some(Kind::Folder), Some("train"), Some(&layout)).is_err());
     put(root, "c.pcd.bin", [0; 20]);
     let boxes = r#"{"categories": {"car": 0}, "lidar_path": "c.pcd.bin", "instances":

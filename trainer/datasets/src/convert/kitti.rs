@@ -33,7 +33,8 @@ const CLASSES: [(&str, &str); 6] = [
     ("trailer", "Misc"),
     ("other", "Misc"),
 ];
-const OWN_CLASSES: [&str; 8] = ["car", "van", "truck", "pedestrian", "person_sitting", "cyclist", "tram", "misc"];
+const OWN_CLASSES: [&str; 8] =
+    ["car", "van", "truck", "pedestrian", "person_sitting", "cyclist", "tram", "misc"];
 
 /// KITTI's name of a class, where it has one.
 pub(super) fn class_of(name: &str) -> Option<String> {
@@ -59,7 +60,8 @@ pub(super) fn write(
             "training/calib",
         ],
     )?;
-    let calibration = Calibration::parse(CALIBRATION).map_err(|(line, e)| anyhow!("calibration line {line}: {e}"))?;
+    let calibration =
+        Calibration::parse(CALIBRATION).map_err(|(line, e)| anyhow!("calibration line {line}: {e}"))?;
     let n_samples = from.n_samples();
     let written: Vec<Converted> = (0..n_samples)
         .into_par_iter()
@@ -91,7 +93,12 @@ pub(super) fn write(
     Ok(sum)
 }
 
-fn write_frame(root: &Path, idx: usize, sample: &Sample, calibration: &Calibration) -> anyhow::Result<Converted> {
+fn write_frame(
+    root: &Path,
+    idx: usize,
+    sample: &Sample,
+    calibration: &Calibration,
+) -> anyhow::Result<Converted> {
     let mut left_out: BTreeMap<String, u64> = BTreeMap::new();
     let (mut camera, mut around) = (String::new(), String::new());
     let mut n_objects = 0;

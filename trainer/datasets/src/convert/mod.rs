@@ -64,7 +64,10 @@ pub fn convert(
         return Ok(Converted { n_samples, ..Converted::default() });
     }
     let Some(convention) = from.convention() else {
-        let reason = format!("axes and intensity of a `{}` are not known; only a cache can be made of it", from.kind());
+        let reason = format!(
+            "axes and intensity of a `{}` are not known; only a cache can be made of it",
+            from.kind()
+        );
         return Err(DatasetError::Unsupported { setting: "kind", reason }.into());
     };
     let staging = Staging::begin(to)?;
@@ -72,7 +75,8 @@ pub fn convert(
         Target::Nuscenes => nuscenes::write(from, convention, staging.path(), step)?,
         Target::Kitti | Target::Cache => kitti::write(from, convention, staging.path(), step)?,
     };
-    let names: String = (0..from.n_samples()).map(|idx| format!("{} {}\n", number(idx), from.name(idx))).collect();
+    let names: String =
+        (0..from.n_samples()).map(|idx| format!("{} {}\n", number(idx), from.name(idx))).collect();
     write_file(&staging.path().join(NAMES_FILE), names.as_bytes())?;
     staging.finish()?;
     Ok(converted)

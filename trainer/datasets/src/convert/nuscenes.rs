@@ -7,8 +7,8 @@ use super::{Converted, is_for_validation, make_folders, number, to_convention, w
 use crate::check::Inspect;
 use crate::nuscenes::LIDAR_CHANNEL;
 use crate::nuscenes::rows::{
-    AttributeRow, CalibratedSensorRow, CategoryRow, EgoPoseRow, InstanceRow, LogRow, MapRow, Row, SampleAnnotationRow,
-    SampleDataRow, SampleRow, SceneRow, SensorRow, VisibilityRow, token,
+    AttributeRow, CalibratedSensorRow, CategoryRow, EgoPoseRow, InstanceRow, LogRow, MapRow, Row,
+    SampleAnnotationRow, SampleDataRow, SampleRow, SceneRow, SensorRow, VisibilityRow, token,
 };
 use crate::{Convention, DatasetError, GroundTruth, Sample};
 use pilotis_spec::PointLayout;
@@ -143,7 +143,12 @@ fn write_sample(root: &Path, idx: usize, sample: &Sample) -> Result<Rows, Datase
         next: String::new(),
         scene_token: of("scene"),
     });
-    rows.ego_pose.push(EgoPoseRow { token: of("ego_pose"), timestamp, rotation: IDENTITY, translation: [0.0; 3] });
+    rows.ego_pose.push(EgoPoseRow {
+        token: of("ego_pose"),
+        timestamp,
+        rotation: IDENTITY,
+        translation: [0.0; 3],
+    });
     rows.sample_data.push(SampleDataRow {
         token: of("sample_data"),
         sample_token: of("sample"),
@@ -178,7 +183,12 @@ fn write_sample(root: &Path, idx: usize, sample: &Sample) -> Result<Rows, Datase
 }
 
 /// The box in the world, which is the car's frame: the sensor's frame a quarter turn on.
-fn annotation(object: &GroundTruth, attribute: Option<&str>, sample_token: &str, place: &[u64]) -> SampleAnnotationRow {
+fn annotation(
+    object: &GroundTruth,
+    attribute: Option<&str>,
+    sample_token: &str,
+    place: &[u64],
+) -> SampleAnnotationRow {
     let [x, y, z] = object.bbox.center.map(f64::from);
     let [l, w, h] = object.bbox.size.map(f64::from);
     let half = (f64::from(object.bbox.yaw) - FRAC_PI_2) / 2.0;

@@ -42,7 +42,8 @@ fn assert_near(a: &Sample, b: &Sample, tolerance: f32) {
     }
     assert_eq!(a.objects.len(), b.objects.len());
     for (o, p) in a.objects.iter().zip(&b.objects) {
-        let values = |b: &Box3d| [b.center[0], b.center[1], b.center[2], b.size[0], b.size[1], b.size[2], b.yaw];
+        let values =
+            |b: &Box3d| [b.center[0], b.center[1], b.center[2], b.size[0], b.size[1], b.size[2], b.yaw];
         let difference = values(&o.bbox).into_iter().zip(values(&p.bbox)).map(|(v, w)| (v - w).abs());
         assert!(difference.fold(0.0, f32::max) <= tolerance, "{o:?} {p:?}");
         assert_eq!(o.n_points, p.n_points);

@@ -133,7 +133,8 @@ impl KittiDataset {
             [("velodyne", "bin"), ("velodyne_reduced", "bin"), ("label_2", "txt"), ("label_velo", "txt")]
         {
             let entries = std::fs::read_dir(training.join(folder)).into_iter().flatten().flatten();
-            let paths = entries.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == extension));
+            let paths =
+                entries.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == extension));
             names.extend(paths.filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())));
         }
         let names: Vec<String> = names.into_iter().filter(|name| is_name(name)).collect();

@@ -52,3 +52,24 @@ fn a_killed_download_goes_on() {
     run.is_right(&file.bytes);
     assert_eq!(run.first_bytes_asked(), [None, Some(n)]);
 }
+
+#[test]
+fn a_download_that_was_killed_at_its_end_asks_for_nothing() {
+    let file = served(1, "\"v1\"");
+    let mut run = Run::new(vec![fixed("HTTP/1.1 404 No\nContent-Length: 0", b"")]);
+    let url = run.server.url("/small.tgz");
+    let origin = format!(r#"{{"url": "{url}", "etag": "\"v1\"", "total": {}}}"#, file.bytes.len());
+    fs::write(run.beside("small.tgz.part.json"), &origin).unwrap();
+    fs::write(run.beside("small.tgz.part"), &file.bytes).unwrap();
+    run.go().unwrap();
+    run.is_right(&file.bytes);
+    assert!(run.server.asked().is_empty());
+    // More bytes than the file has are not its bytes.
+    let mut run = Run::new(vec![file.whole()]);
+    let origin = origin.replace(&url, &run.server.url("/small.tgz"));
+    fs::write(run.beside("small.tgz.part.json"), origin).unwrap();
+    fs::write(run.beside("small.tgz.part"), [&file.bytes[..], b"more"].concat()).unwrap();
+    run.go().unwrap();
+    run.is_right(&file.bytes);
+    assert_eq!(run.first_bytes_asked(), [None]);
+}

@@ -334,6 +334,17 @@ fn a_page_instead_of_the_archive_is_shown_and_keeps_what_there_was() {
 }
 
 #[test]
+fn a_page_that_came_packed_is_a_page() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(b"<html><body>Please log in</body></html>").unwrap();
+    let head = "HTTP/1.1 200 OK\nContent-Type: text/html\nContent-Encoding: gzip";
+    let mut run = Run::new(vec![fixed(head, &encoder.finish().unwrap())]);
+    let error = run.go().unwrap_err();
+    assert!(matches!(error, DownloadError::NotTheArchive { .. }), "{error}");
+    run.is_not_there();
+}
+
+#[test]
 fn refusals_of_the_server_are_not_asked_again() {
     for (status, said) in [(403, "who asks"), (404, "no such file"), (451, "browser")] {
         let mut run = Run::new(vec![fixed(&format!("HTTP/1.1 {status} No\nContent-Length: 0"), b"")]);

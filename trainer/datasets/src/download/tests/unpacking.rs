@@ -221,7 +221,7 @@ fn an_archive_that_is_too_much_is_refused() {
     assert!(matches!(large, Err(Refusal::TooMuch { what: "bytes", max: 5000 })), "{large:?}");
     // What a header says is not believed.
     let lies = refusal(&[entry(b"a", EntryType::Regular, 1 << 40, b"1", "")]);
-    assert!(matches!(lies, Refusal::Damaged(_)), "{lies}");
+    assert!(lies.to_string().contains("`a` is cut off at byte"), "{lies}");
     let lies = refusal(&[entry(b"a", EntryType::Regular, u64::MAX, b"1", "")]);
     assert!(matches!(lies, Refusal::Damaged(_)), "{lies}");
 }
