@@ -7,10 +7,12 @@ mod boxes_file;
 pub mod frame_folder;
 mod geometry;
 pub mod kitti;
+mod loader;
 pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
+pub use loader::{Loader, shuffled_order};
 
 use pilotis_spec::{Box3d, Point};
 use std::io;
