@@ -13,11 +13,13 @@ pub mod frame_folder;
 mod geometry;
 mod kind;
 pub mod kitti;
+mod loader;
 pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
 pub use kind::{Convention, Kind};
+pub use loader::{Loader, shuffled_order};
 
 use pilotis_spec::{Box3d, Point};
 use std::io;

@@ -14,7 +14,7 @@ mod tests;
 pub use shard::TARGET_SHARD_BYTES;
 
 use crate::check::Inspect;
-use crate::convert::Staging;
+use crate::convert::{Converted, Staging};
 use crate::{Convention, Dataset, DatasetError, Kind, Sample, read_bytes};
 use pilotis_spec::Point;
 use rayon::prelude::*;
@@ -60,7 +60,7 @@ pub fn write_cache(
     to: &Path,
     shard_bytes: usize,
     step: &(dyn Fn() + Sync),
-) -> anyhow::Result<u64> {
+) -> anyhow::Result<Converted> {
     let staging = Staging::begin(to)?;
     let mut shards = Vec::new();
     let mut writer = ShardWriter::default();
@@ -75,11 +75,15 @@ pub fn write_cache(
         });
         Ok(())
     };
+    let mut converted = Converted::default();
     let all: Vec<usize> = (0..from.n_samples()).collect();
     for part in all.chunks(SAMPLES_AT_ONCE) {
         let samples: Vec<anyhow::Result<Sample>> = part.par_iter().map(|idx| from.load(*idx)).collect();
         for sample in samples {
-            writer.add(&sample?);
+            let sample = sample?;
+            converted.n_samples += 1;
+            converted.n_objects += sample.objects.len() as u64;
+            writer.add(&sample);
             step();
             if writer.n_bytes() >= shard_bytes {
                 end(&mut writer)?;
@@ -93,14 +97,14 @@ pub fn write_cache(
         version: CACHE_VERSION,
         source: from.kind().to_string(),
         convention: from.convention(),
-        n_samples: all.len() as u64,
+        n_samples: converted.n_samples,
         shards,
     };
     let path = staging.path().join(CACHE_FILE);
     let text = serde_json::to_vec_pretty(&index)?;
     std::fs::write(&path, text).map_err(|source| DatasetError::Write { path, source })?;
     staging.finish()?;
-    Ok(index.n_samples)
+    Ok(converted)
 }
 
 /// An open cache.

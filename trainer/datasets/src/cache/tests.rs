@@ -63,7 +63,9 @@ impl Inspect for Made {
 fn written(n: usize, shard_bytes: usize) -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("cache");
-    assert_eq!(write_cache(&Made::new(n), &root, shard_bytes, &|| {}).unwrap(), n as u64);
+    let converted = write_cache(&Made::new(n), &root, shard_bytes, &|| {}).unwrap();
+    let n_objects = (0..n).map(|idx| idx as u64 % 3).sum();
+    assert_eq!((converted.n_samples, converted.n_objects), (n as u64, n_objects));
     (folder, root)
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::Kind;
+use crate::nuscenes::fixture::Fixture;
 use pilotis_spec::PointLayout;
 use std::fs;
 use std::path::Path;
@@ -80,7 +81,8 @@ fn points_and_boxes_are_counted_by_class() {
     for (mean, expected) in car.mean_size_lwh_m.iter().zip([4.5, 1.9, 1.6]) {
         assert!((mean - expected).abs() < 1e-6, "{car:?}");
     }
-    for (found, expected) in [(car.min_size_lwh_m, [4.0f32, 1.8, 1.5]), (car.max_size_lwh_m, [5.0, 2.0, 1.7])] {
+    for (found, expected) in [(car.min_size_lwh_m, [4.0f32, 1.8, 1.5]), (car.max_size_lwh_m, [5.0, 2.0, 1.7])]
+    {
         assert_eq!(found.map(f32::to_bits), expected.map(f32::to_bits));
     }
     // Counted here: the label says 99.
@@ -147,4 +149,30 @@ fn plain_folders_and_single_frames_are_checked_too() {
     assert!(report.is_sound(), "{report}");
     put(root, "c.pcd.bin", [0; 19]);
     assert_eq!(checked(root).faults.len(), 2, "{:?}", checked(root).faults);
+}
+
+#[test]
+fn nuscenes_tables_are_checked_with_the_sweeps_between_key_frames() {
+    let fixture = Fixture::new();
+    let report = checked(fixture.root());
+    assert!(report.is_sound(), "{report}");
+    assert_eq!((report.format.as_str(), report.n_samples), ("nuscenes", 3));
+    assert_eq!((report.n_points, report.n_points_not_finite), (3, 1));
+    assert_eq!(report.samples_with_points_not_finite, ["s1"]);
+    assert_eq!(report.samples_without_points, ["s3"]);
+    assert_eq!(report.left_out.iter().collect::<Vec<_>>(), [(&"animal".to_owned(), &1)]);
+    assert!(report.classes["car"].is_known);
+    fixture.write("sweeps/1b.pcd.bin", [0; 19]);
+    fixture.remove("samples/2.pcd.bin");
+    let report = checked(fixture.root());
+    let whats: Vec<&str> = report.faults.iter().map(|f| f.what.as_str()).collect();
+    assert!(whats[0].contains("1b.pcd.bin") && whats[0].contains("19 bytes"), "{whats:?}");
+    assert!(whats[1..].iter().all(|what| what.contains("2.pcd.bin")), "{whats:?}");
+    assert_eq!((report.faults[0].sample.as_deref(), report.faults[1].sample.as_deref()), (None, Some("s2")));
+    assert_eq!(report.n_broken, 1);
+    fixture.remove("sweeps/1b.pcd.bin");
+    assert!(checked(fixture.root()).faults[0].what.contains("1b.pcd.bin"));
+    // Tables that do not fit together are no dataset.
+    fixture.set("sample", "s2", "scene_token", "nowhere");
+    assert!(open(fixture.root(), None, None, None).err().unwrap().to_string().contains("sample"), "no error");
 }

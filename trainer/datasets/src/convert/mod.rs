@@ -60,8 +60,7 @@ pub fn convert(
     step: &(dyn Fn() + Sync),
 ) -> anyhow::Result<Converted> {
     if target == Target::Cache {
-        let n_samples = crate::cache::write_cache(from, to, crate::cache::TARGET_SHARD_BYTES, step)?;
-        return Ok(Converted { n_samples, ..Converted::default() });
+        return crate::cache::write_cache(from, to, crate::cache::TARGET_SHARD_BYTES, step);
     }
     let Some(convention) = from.convention() else {
         let reason = format!(

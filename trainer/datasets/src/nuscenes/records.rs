@@ -30,6 +30,14 @@ pub(super) fn read<T: DeserializeOwned + Send>(
     path: &Path,
     keep: impl Fn(&T) -> bool + Sync,
 ) -> Result<(Vec<T>, Source), TablesError> {
+    read_in_blocks(path, keep, BLOCK_BYTES)
+}
+
+fn read_in_blocks<T: DeserializeOwned + Send>(
+    path: &Path,
+    keep: impl Fn(&T) -> bool + Sync,
+    block_bytes: usize,
+) -> Result<(Vec<T>, Source), TablesError> {
     let file = File::open(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => TablesError::MissingTable { path: path.to_owned() },
         _ => TablesError::Read { path: path.to_owned(), source },
@@ -39,7 +47,7 @@ pub(super) fn read<T: DeserializeOwned + Send>(
         stamp.map_err(|source| TablesError::Read { path: path.to_owned(), source })
     };
     let stamp = stamp_of(&file)?;
-    let mut blocks = Blocks::new(path, file);
+    let mut blocks = Blocks::new(path, file, block_bytes);
     let mut hash = Sha256::new();
     let mut rows = Vec::new();
     let mut block = blocks.next()?;
@@ -134,6 +142,7 @@ impl Expect {
 struct Blocks<'a> {
     path: &'a Path,
     file: File,
+    block_bytes: usize,
     /// What was read of a record that is not yet whole.
     rest: Vec<u8>,
     expect: Expect,
@@ -148,10 +157,11 @@ struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    fn new(path: &'a Path, file: File) -> Self {
+    fn new(path: &'a Path, file: File, block_bytes: usize) -> Self {
         Self {
             path,
             file,
+            block_bytes,
             rest: Vec::new(),
             expect: Expect::List,
             depth: 0,
@@ -170,10 +180,10 @@ impl<'a> Blocks<'a> {
         }
         let mut bytes = std::mem::take(&mut self.rest);
         let n_scanned = bytes.len();
-        bytes.reserve_exact(BLOCK_BYTES);
-        let n_read = (&mut self.file).take(BLOCK_BYTES as u64).read_to_end(&mut bytes);
+        bytes.reserve_exact(self.block_bytes);
+        let n_read = (&mut self.file).take(self.block_bytes as u64).read_to_end(&mut bytes);
         let n_read = n_read.map_err(|source| TablesError::Read { path: self.path.to_owned(), source })?;
-        self.at_end = n_read < BLOCK_BYTES;
+        self.at_end = n_read < self.block_bytes;
         let mut records = Vec::new();
         self.scan(&bytes, n_scanned, &mut records)?;
         let n_before = self.n_records;
@@ -260,5 +270,110 @@ impl<'a> Blocks<'a> {
     fn not_a_list(&self, at: usize) -> TablesError {
         let offset = self.offset + at as u64;
         TablesError::NotAList { path: self.path.to_owned(), offset, reason: self.expect.words() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Map, Value};
+
+    type Record = Map<String, Value>;
+
+    fn read_text(text: &[u8], block_bytes: usize) -> Result<Vec<Record>, TablesError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        std::fs::write(&path, text).unwrap();
+        let (rows, source) = read_in_blocks(&path, |_| true, block_bytes)?;
+        assert_eq!(source.digest[..], Sha256::digest(text)[..]);
+        Ok(rows)
+    }
+
+    const TABLE: &str = r#" [ {"a":"}]\"{\\","b":[1,{"c":{}}]} ,
+        {} ,{"d":"\\\\","e":null,"f":"é","g":-1.5e-3}
+        ] "#;
+
+    #[test]
+    fn records_are_the_same_wherever_blocks_are_cut() {
+        let expected: Vec<Record> = serde_json::from_str(TABLE).unwrap();
+        assert_eq!(expected.len(), 3);
+        for block_bytes in 1..=TABLE.len() + 1 {
+            assert_eq!(read_text(TABLE.as_bytes(), block_bytes).unwrap(), expected, "{block_bytes}");
+        }
+        assert_eq!(read_text(b"[]", 1).unwrap(), Vec::<Record>::new());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_its_place() {
+        for (text, said) in [
+            ("", "at byte 0: expected a list `[`"),
+            ("{}", "at byte 0: expected a list `[`"),
+            ("[", "at byte 1: expected a record `{` or the end"),
+            ("[{}", "at byte 3: expected `,` or the end"),
+            ("[{},]", "at byte 4: expected a record `{`"),
+            ("[{} {}]", "at byte 4: expected `,`"),
+            ("[1]", "at byte 1: expected a record"),
+            ("[{}]x", "at byte 4: expected nothing"),
+            ("[{\"a\":{}", "the file ends within a record"),
+            ("[{},{\"a\":}]", "record 1: "),
+            ("[{},{},{\"a\":1,}]", "record 2: "),
+        ] {
+            for block_bytes in [1, 2, 3, 1000] {
+                let error = read_text(text.as_bytes(), block_bytes).unwrap_err().to_string();
+                assert!(error.contains("table.json`") && error.contains(said), "{text}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_broken_records_the_first_is_named() {
+        let mut text = vec!["{\"a\":1}"; 5000];
+        text[1234] = "{\"a\":}";
+        text[4321] = "{\"a\":}";
+        let text = format!("[{}]", text.join(","));
+        for block_bytes in [100, 1 << 20] {
+            let error = read_text(text.as_bytes(), block_bytes).unwrap_err().to_string();
+            assert!(error.contains("record 1234: "), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_record_without_an_end_is_given_up() {
+        let text = format!("[{{\"a\":\"{}", "x".repeat(MAX_RECORD_BYTES + 1));
+        let error = read_text(text.as_bytes(), BLOCK_BYTES).unwrap_err().to_string();
+        assert!(error.contains("record 0") && error.contains("bytes"), "{error}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        #[test]
+        fn any_text_is_read_as_another_reader_reads_it(
+            changes in prop::collection::vec((0..TABLE.len(), any::<u8>()), 0..4),
+            cut in 0..=TABLE.len(),
+            block_bytes in 1_usize..40,
+        ) {
+            let mut text = TABLE.as_bytes().to_vec();
+            for (place, byte) in changes {
+                text[place] = byte;
+            }
+            text.truncate(if cut % 3 == 0 { cut } else { TABLE.len() });
+            let expected: Result<Vec<Record>, _> = serde_json::from_slice(&text);
+            match (read_text(&text, block_bytes), expected) {
+                (Ok(got), Ok(expected)) => prop_assert_eq!(got, expected),
+                (Err(_), Err(_)) => {}
+                (got, expected) => prop_assert!(false, "{:?} but {:?}", got, expected),
+            }
+        }
+
+        #[test]
+        fn numbers_are_the_nearest_doubles(bits in any::<u64>()) {
+            let number = f64::from_bits(bits);
+            prop_assume!(number.is_finite());
+            let rows = read_text(format!("[{{\"a\":{number:?}}}]").as_bytes(), 1000).unwrap();
+            let got = rows[0]["a"].as_f64().unwrap();
+            prop_assert!(got.to_bits() == bits || (got == 0.0 && number == 0.0), "{got} but {number}");
+        }
     }
 }

@@ -162,7 +162,11 @@ mod tests {
         assert_eq!(halves, built_in_split("train").unwrap().into_iter().collect());
         assert_eq!(built_in_split("mini_val").unwrap(), ["scene-0103", "scene-0916"]);
         // The small version has scenes of both others, whatever its splits are called.
-        assert!(["mini_train", "mini_val"].iter().all(|s| built_in_split(s).unwrap().iter().all(|n| all.contains(n))));
+        assert!(
+            ["mini_train", "mini_val"]
+                .iter()
+                .all(|s| built_in_split(s).unwrap().iter().all(|n| all.contains(n)))
+        );
         assert!(built_in_split("ours").is_none());
     }
 
