@@ -3,6 +3,9 @@
 //! Samples are read as [`Dataset`](crate::Dataset) gives them, turned to the target's axes and scale, and written
 //! into a folder beside the target, which gets its name when everything is there.
 //!
+//! Points inside of boxes are counted anew: sources count by rules of their own (by who reflected a beam, in boxes
+//! that are tilted), and a reader of the result should find what it says.
+//!
 //! Names of samples are numbered anew; `names.txt` of the result lists what each was. What the target has no class
 //! for is left out and counted.
 
@@ -12,7 +15,7 @@ mod nuscenes;
 mod tests;
 
 use crate::check::Inspect;
-use crate::{Convention, DatasetError, GroundTruth, Sample};
+use crate::{Convention, DatasetError, GroundTruth, Sample, points_in_box};
 use pilotis_spec::codec::normalize_yaw;
 use std::collections::BTreeMap;
 use std::f32::consts::FRAC_PI_2;
@@ -90,7 +93,7 @@ fn is_for_validation(idx: usize) -> bool {
     idx % VALIDATION_EVERY == VALIDATION_EVERY - 1
 }
 
-/// Brings a sample to other axes and another scale. Axes differ by quarter turns, so that nothing is rounded but
+/// Brings a sample to other axes and another scale, and counts the points in its boxes. Axes differ by quarter turns, so that nothing is rounded but
 /// yaw.
 fn to_convention(sample: &mut Sample, from: Convention, to: Convention) {
     let factor = to.intensity_full_scale / from.intensity_full_scale;
@@ -109,12 +112,13 @@ fn to_convention(sample: &mut Sample, from: Convention, to: Convention) {
         [point.x, point.y] = turn([point.x, point.y]);
         point.intensity *= factor;
     }
-    for GroundTruth { bbox, velocity, .. } in &mut sample.objects {
+    for GroundTruth { bbox, velocity, n_points, .. } in &mut sample.objects {
         [bbox.center[0], bbox.center[1]] = turn([bbox.center[0], bbox.center[1]]);
         *velocity = turn(*velocity);
         if !same_axes {
             bbox.yaw = normalize_yaw(bbox.yaw + turn_rad);
         }
+        *n_points = points_in_box(&sample.points, bbox);
     }
 }
 

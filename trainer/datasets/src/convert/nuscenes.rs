@@ -42,6 +42,22 @@ const CATEGORIES: [(&str, &str, Option<&str>); 13] = [
     ("truck", "vehicle.truck", None),
     ("van", "vehicle.car", None),
 ];
+/// nuScenes' other categories: readers look all of them up.
+const OTHER_CATEGORIES: [&str; 13] = [
+    "animal",
+    "human.pedestrian.child",
+    "human.pedestrian.construction_worker",
+    "human.pedestrian.personal_mobility",
+    "human.pedestrian.police_officer",
+    "human.pedestrian.stroller",
+    "human.pedestrian.wheelchair",
+    "movable_object.debris",
+    "movable_object.pushable_pullable",
+    "static_object.bicycle_rack",
+    "vehicle.bus.bendy",
+    "vehicle.emergency.ambulance",
+    "vehicle.emergency.police",
+];
 const ATTRIBUTES: [&str; 8] = [
     "vehicle.moving",
     "vehicle.stopped",
@@ -225,7 +241,8 @@ fn write_tables(root: &Path, rows: &Rows, source: String) -> anyhow::Result<()> 
     writer.write_image_data(&[255])?;
     writer.finish()?;
     write_file(&root.join(&map_file), &picture)?;
-    let mut categories: Vec<&str> = CATEGORIES.iter().map(|(_, category, _)| *category).collect();
+    let used = CATEGORIES.iter().map(|(_, category, _)| *category);
+    let mut categories: Vec<&str> = used.chain(OTHER_CATEGORIES).collect();
     categories.sort_unstable();
     categories.dedup();
     let category = |name: &&str| CategoryRow {
