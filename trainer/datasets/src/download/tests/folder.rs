@@ -40,6 +40,21 @@ fn addresses_that_are_none_are_refused() {
 }
 
 #[test]
+fn an_encrypted_address_needs_a_server_that_encrypts() {
+    let mut run = Run::new(vec![served(1, "").whole()]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}/small.tgz", listener.local_addr().unwrap());
+    // It hangs up on whoever greets it, as often as the download tries.
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let error = run.go_to(&url).unwrap_err();
+    assert!(matches!(error, DownloadError::GaveUp { last: Fault::Connection(_), .. }), "{error}");
+    run.is_not_there();
+    // And it is not left for one that does not.
+    assert!(client::agent(&url, &quick()).config().https_only());
+    assert!(!client::agent("http://127.0.0.1/", &quick()).config().https_only());
+}
+
+#[test]
 fn a_full_disk_is_noticed_before_anything_is_written() {
     let file = served(1, "\"v1\"");
     let mut run = Run::new(vec![file.whole()]);
