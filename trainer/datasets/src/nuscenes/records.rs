@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn a_record_without_an_end_is_given_up() {
-        let text = format!("[{{\"a\":\"{}", "x".repeat(MAX_RECORD_BYTES + 1));
+        let text = format!("[{{\"a\":\"{}", "x".repeat(MAX_RECORD_BYTES + BLOCK_BYTES));
         let error = read_text(text.as_bytes(), BLOCK_BYTES).unwrap_err().to_string();
         assert!(error.contains("record 0") && error.contains("bytes"), "{error}");
     }
