@@ -10,6 +10,7 @@ pub mod config;
 pub mod datasets;
 pub mod detector;
 pub mod device;
+pub mod download;
 pub mod evaluate;
 pub mod export;
 pub mod head;

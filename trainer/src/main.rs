@@ -3,7 +3,7 @@
 mod memory;
 
 use clap::{Parser, Subcommand};
-use pilotis_trainer::{datasets, evaluate, export, simulate, train};
+use pilotis_trainer::{datasets, download, evaluate, export, simulate, train};
 use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +19,8 @@ struct Cli {
 enum Command {
     /// Make labelled LiDAR drives through simulated streets, in KITTI's or nuScenes' layout
     Simulate(simulate::SimulateArgs),
+    /// Fetch a public dataset, and go on where an earlier run was cut off
+    Download(download::DownloadArgs),
     /// Look at datasets
     #[command(subcommand)]
     Dataset(datasets::DatasetCommand),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let result = match Cli::parse().command {
         Command::Simulate(args) => simulate::run(&args),
+        Command::Download(args) => download::run(&args),
         Command::Dataset(command) => datasets::run(&command),
         Command::Train(args) => train::run(&args),
         Command::Export(args) => export::run(&args),

@@ -1,6 +1,7 @@
-"""Checks a simulated data set with the official devkit: `ok NAME` or `failed NAME: reason`, one line each.
+"""Checks a data set of ours with the official devkit: `ok NAME` or `failed NAME: reason`, one line each.
 
-Called with the folder of the data set and the number of scenes that it must hold.
+Called with the folder of a simulated data set and the number of scenes that it must hold, or with that of a
+converted one and `converted`: there every sample is a scene of its own.
 """
 
 import os
@@ -102,10 +103,11 @@ def classes(nusc, n_scenes):
 
 def splits(nusc, n_scenes):
     """The devkit reads the custom splits, and the evaluation's loader the boxes of the scenes in them."""
-    train, val = (get_scenes_of_split(name, nusc) for name in ("sim_train", "sim_val"))
+    prefix = nusc.version.removeprefix("v1.0-")
+    train, val = (get_scenes_of_split(f"{prefix}_{name}", nusc) for name in ("train", "val"))
     is_true(sorted(train + val) == sorted(s["name"] for s in nusc.scene), f"{train} and {val}")
     is_true(len(train) + len(val) == n_scenes, f"{len(train)} and {len(val)} scenes")
-    tokens = get_samples_of_custom_split("sim_train", nusc)
+    tokens = get_samples_of_custom_split(f"{prefix}_train", nusc)
     boxes = load_gt_of_sample_tokens(nusc, tokens, DetectionBox)
     n_expected = sum(nusc.get("scene", nusc.field2token("scene", "name", n)[0])["nbr_samples"] for n in train)
     is_true(len(boxes.sample_tokens) == n_expected and boxes.all, f"{len(boxes.sample_tokens)} samples")
@@ -226,18 +228,24 @@ def ten_sweeps(nusc, _):
     return words
 
 
+SIMULATED = (all_tables, rates, points_in_boxes, classes, splits, velocities, ten_sweeps)
+CONVERTED = (all_tables, points_in_boxes, splits)
+
+
 def main(folder, n_scenes):
+    is_converted = n_scenes == "converted"
+    title = "nuscenes, converted" if is_converted else "nuscenes"
     try:
-        nusc = NuScenes(version="v1.0-sim", dataroot=folder, verbose=False)
-        print("ok nuscenes: the devkit loads it")
+        nusc = NuScenes(version="v1.0-converted" if is_converted else "v1.0-sim", dataroot=folder, verbose=False)
+        print(f"ok {title}: the devkit loads it")
     except Exception as error:  # Whatever it is, the data set does not load.
-        print(f"failed nuscenes: {' '.join(str(error).split())}")
+        print(f"failed {title}: {' '.join(str(error).split())}")
         return
-    for check in (all_tables, rates, points_in_boxes, classes, splits, velocities, ten_sweeps):
+    for check in CONVERTED if is_converted else SIMULATED:
         try:
-            print(f"ok nuscenes {check.__name__}: {check(nusc, n_scenes)}")
+            print(f"ok {title} {check.__name__}: {check(nusc, len(nusc.sample) if is_converted else int(n_scenes))}")
         except Exception as error:  # Whatever it is, it is this check's failure.
-            print(f"failed nuscenes {check.__name__}: {' '.join(str(error).split()) or repr(error)}")
+            print(f"failed {title} {check.__name__}: {' '.join(str(error).split()) or repr(error)}")
 
 
-main(sys.argv[1], int(sys.argv[2]))
+main(sys.argv[1], sys.argv[2])

@@ -1,4 +1,5 @@
-//! The official nuScenes devkit: it loads what `pilotis-trainer simulate` writes, and agrees with its tables.
+//! The official nuScenes devkit: it loads what `pilotis-trainer simulate` and `dataset convert` write, and agrees
+//! with its tables.
 //!
 //! It is a Python package, kept in a virtual environment of its own in the cache.
 
@@ -22,6 +23,8 @@ const DEVKIT: PythonTool = PythonTool {
 const N_SCENES: &str = "2";
 /// The data set loads, and the seven checks of the script.
 const N_CHECKS: u64 = 8;
+/// The converted one loads, and the three checks that hold for any data set.
+const N_CHECKS_CONVERTED: u64 = 4;
 
 /// A folder that goes away.
 struct Scratch(PathBuf);
@@ -32,7 +35,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Simulates two short drives and gives them to the devkit.
+/// Simulates two short drives and gives them to the devkit; then converts them, and gives it those.
 pub(crate) fn check_simulated(cache: &Path) -> Result<Counts> {
     let mut check = match DEVKIT.command(cache) {
         Ok(check) => check,
@@ -47,7 +50,7 @@ pub(crate) fn check_simulated(cache: &Path) -> Result<Counts> {
         .context("no trainer to simulate with")?;
     // It lies where this program lies.
     let trainer = std::env::current_exe().context("where am I?")?.with_file_name("pilotis-trainer");
-    let mut simulate = Command::new(trainer);
+    let mut simulate = Command::new(&trainer);
     simulate.args([
         "simulate",
         "--format",
@@ -62,10 +65,22 @@ pub(crate) fn check_simulated(cache: &Path) -> Result<Counts> {
     simulate.arg("--out").arg(&scratch.0);
     eprintln!("$ {}", text_of(&simulate));
     quietly(&mut simulate).context("no simulated drives for the nuScenes devkit")?;
-    let counts = run_check(check.arg(&scratch.0).arg(N_SCENES))?;
-    // Where the data set does not load, nothing else can be said of it.
-    if counts.failed == 0 && counts.passed != N_CHECKS {
-        bail!("the nuScenes devkit passed {} of {N_CHECKS} checks", counts.passed);
+    let mut counts = all_of(run_check(check.arg(&scratch.0).arg(N_SCENES))?, N_CHECKS)?;
+    let converted = Scratch(cache.join(format!(".converted-{}", std::process::id())));
+    let mut convert = Command::new(&trainer);
+    convert.args(["dataset", "convert", "--format", "nuscenes", "--from"]).arg(&scratch.0);
+    convert.arg("--to").arg(&converted.0);
+    eprintln!("$ {}", text_of(&convert));
+    quietly(&mut convert).context("no converted drives for the nuScenes devkit")?;
+    let mut check = DEVKIT.command(cache)?;
+    counts += all_of(run_check(check.arg(&converted.0).arg("converted"))?, N_CHECKS_CONVERTED)?;
+    Ok(counts)
+}
+
+/// Refuses a script that left checks out. Where the data set does not load, nothing else can be said of it.
+fn all_of(counts: Counts, n_checks: u64) -> Result<Counts> {
+    if counts.failed == 0 && counts.passed != n_checks {
+        bail!("the nuScenes devkit passed {} of {n_checks} checks", counts.passed);
     }
     Ok(counts)
 }
@@ -84,8 +99,12 @@ mod tests {
 
     #[test]
     fn the_script_has_as_many_checks_as_are_expected() {
-        let list = DEVKIT.check.split_once("for check in (").and_then(|(_, rest)| rest.split_once(')'));
-        let n_listed = list.map_or(0, |(names, _)| names.split(',').count() as u64);
-        assert_eq!(n_listed + 1, N_CHECKS);
+        let n_listed = |name: &str| {
+            let list =
+                DEVKIT.check.split_once(&format!("\n{name} = (")).and_then(|(_, rest)| rest.split_once(')'));
+            list.map_or(0, |(names, _)| names.split(',').count() as u64)
+        };
+        assert_eq!(n_listed("SIMULATED") + 1, N_CHECKS);
+        assert_eq!(n_listed("CONVERTED") + 1, N_CHECKS_CONVERTED);
     }
 }

@@ -3,16 +3,27 @@
 //! A format is a module: where its files lie, how they are read, and what they mean. Nothing here
 //! knows of networks or of training; the trainer and the evaluation both stand on it.
 
+mod boxes_file;
+pub mod cache;
+pub mod check;
+pub mod cloud_folder;
+pub mod convert;
+pub mod download;
 pub mod frame_folder;
 mod geometry;
+mod kind;
 pub mod kitti;
+mod loader;
+pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
+pub use kind::{Convention, Kind};
+pub use loader::{Loader, shuffled_order};
 
 use pilotis_spec::{Box3d, Point};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// One labelled sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +112,9 @@ pub enum DatasetError {
         /// Samples in the split.
         n_samples: usize,
     },
+    /// The tables of a nuScenes dataset.
+    #[error(transparent)]
+    Tables(#[from] nuscenes::TablesError),
     /// A kind of dataset, or a setting of one, that this version cannot read.
     #[error("dataset.{setting}: {reason}")]
     Unsupported {
@@ -117,6 +131,12 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, DatasetError> {
 
 fn read_text(path: &Path) -> Result<String, DatasetError> {
     std::fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })
+}
+
+/// The path of a file that a dataset names, if it lies in the dataset's folder.
+pub(crate) fn path_below(root: &Path, name: &str) -> Option<PathBuf> {
+    let is_below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    (is_below && !name.is_empty()).then(|| root.join(name))
 }
 
 /// Points of a headerless file of little-endian `f32` records `x, y, z, intensity`.

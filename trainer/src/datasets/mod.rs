@@ -1,15 +1,18 @@
 //! Datasets: labelled sweeps, read from disk one sample at a time.
 
 pub mod augment;
+pub mod check;
+pub mod convert;
 pub mod stats;
 
 pub use augment::augment;
 pub use pilotis_datasets::{
-    BoxTest, Dataset, DatasetError, GroundTruth, Sample, frame_folder, kitti, nuscenes_frames, points_in_box,
-    read_xyzi,
+    BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes_frames,
+    points_in_box, read_xyzi,
 };
 
 use crate::config::{DatasetConfig, DatasetKind};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::path::Path;
 
 /// Commands of `pilotis-trainer dataset`.
@@ -17,12 +20,57 @@ use std::path::Path;
 pub enum DatasetCommand {
     /// How two datasets differ, in figures and plots: simulated beside real ones
     Stats(stats::StatsArgs),
+    /// Open every sample; name broken ones, count points, boxes and classes. Exit code 1 if anything is broken
+    Check(check::CheckArgs),
+    /// Write a dataset in another layout
+    Convert(convert::ConvertArgs),
+}
+
+/// Formats of datasets by the names of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum KindName {
+    /// What the folder looks like
+    Auto,
+    /// KITTI's object layout: `training`, `ImageSets`
+    Kitti,
+    /// nuScenes' tables: a folder `v1.0-...`
+    Nuscenes,
+    /// One frame: a `*.pcd.bin` and its `boxes.json`
+    Frame,
+    /// Clouds without labels: `*.bin`, `*.pcd`
+    Folder,
+    /// The internal cache
+    Cache,
+}
+
+impl KindName {
+    fn kind(self) -> Option<Kind> {
+        match self {
+            Self::Auto => None,
+            Self::Kitti => Some(Kind::Kitti),
+            Self::Nuscenes => Some(Kind::Nuscenes),
+            Self::Frame => Some(Kind::Frame),
+            Self::Folder => Some(Kind::Folder),
+            Self::Cache => Some(Kind::Cache),
+        }
+    }
+}
+
+/// A bar of samples on a terminal.
+fn bar(n_samples: usize) -> ProgressBar {
+    let bar = ProgressBar::new(n_samples as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} samples, {per_sec}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Runs `pilotis-trainer dataset`.
 pub fn run(command: &DatasetCommand) -> anyhow::Result<()> {
     match command {
         DatasetCommand::Stats(args) => stats::run(args),
+        DatasetCommand::Check(args) => check::run(args),
+        DatasetCommand::Convert(args) => convert::run(args),
     }
 }
 

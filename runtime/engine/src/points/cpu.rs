@@ -170,6 +170,25 @@ fn feed(
     Ok(())
 }
 
+impl Sink for Vec<Point> {
+    fn take(&mut self, point: Point) {
+        self.push(point);
+    }
+}
+
+/// Every point of one cloud, in order, those that are not finite included.
+pub(super) fn collect(cloud: &CloudView<'_>) -> Result<Vec<Point>, FrameError> {
+    let mut points = Vec::with_capacity(cloud.n_points());
+    let fed = feed(cloud, true, &mut vec![0; CHUNK_BYTES], &mut points);
+    let vanished = |v: Vanished| FrameError {
+        stage: Stage::Points,
+        code: FrameErrorCode::CloudVanished,
+        got: v.len_bytes,
+        limit: v.needed_bytes,
+    };
+    fed.map(|()| points).map_err(vanished)
+}
+
 /// Keeps good points, counts the others.
 struct Sieve<'a> {
     grid: &'a Grid,

@@ -27,7 +27,7 @@ pub use view::CloudView;
 
 use crate::device::mapped::MappedFile;
 use crate::error::{BuildError, BuildErrorKind};
-use pilotis_spec::{PointLayout, Stage};
+use pilotis_spec::{FrameError, Point, PointLayout, Stage};
 use std::fmt;
 use std::fs::File;
 use std::path::Path;
@@ -133,6 +133,15 @@ impl CloudFile {
         };
         // `Contents::checked` has made this very view before.
         view.unwrap_or(CloudView::from_points(&[]))
+    }
+
+    /// Every point of the file, in order, those that are not finite included; for who looks at files, not for
+    /// frames.
+    ///
+    /// **Errors**: a file that was cut short since it was opened.
+    /// **Allocation**: the points, whose number the length of the file bounds.
+    pub fn read_points(&self) -> Result<Vec<Point>, FrameError> {
+        cpu::collect(&self.view())
     }
 
     /// Points of the cloud.

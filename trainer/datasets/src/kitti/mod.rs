@@ -22,10 +22,11 @@ pub use calibration::{Calibration, Camera, read_calibration};
 pub use difficulty::Difficulty;
 pub use labels::{DONT_CARE, LabelLine, LidarLabelLine, read_labels, read_lidar_labels};
 pub use lidar_box::LidarBox;
+pub(crate) use results::seen_in_image;
 pub use results::{ResultLines, class_name, result_lines, write_results};
 
 use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_bytes, read_text, read_xyzi};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Width and height of most of KITTI's images.
@@ -120,6 +121,40 @@ impl KittiDataset {
             return Err(DatasetError::File { path, reason: "names no frame".to_owned() });
         }
         Ok(Self { training: root.join("training"), names, rename, view: View::default() })
+    }
+
+    /// Opens every frame of `root/training` that has a cloud or labels, whatever the splits name.
+    ///
+    /// **Errors**: none is there.
+    pub fn open_all(root: &Path, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
+        let training = root.join("training");
+        let mut names = BTreeSet::new();
+        for (folder, extension) in
+            [("velodyne", "bin"), ("velodyne_reduced", "bin"), ("label_2", "txt"), ("label_velo", "txt")]
+        {
+            let entries = std::fs::read_dir(training.join(folder)).into_iter().flatten().flatten();
+            let paths =
+                entries.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == extension));
+            names.extend(paths.filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned())));
+        }
+        let names: Vec<String> = names.into_iter().filter(|name| is_name(name)).collect();
+        if names.is_empty() {
+            return Err(DatasetError::File { path: training, reason: "holds no frame".to_owned() });
+        }
+        Ok(Self { training, names, rename, view: View::default() })
+    }
+
+    /// The file that the points of a frame are read from; `None` past the end.
+    pub fn cloud_path(&self, idx: usize) -> Option<PathBuf> {
+        let name = self.names.get(idx)?;
+        let reduced = self.path("velodyne_reduced", name, "bin");
+        let is_whole = match self.view {
+            View::AsLabelled => self.path("label_velo", name, "txt").exists(),
+            View::Camera => false,
+            View::Whole => true,
+        };
+        let is_reduced = !is_whole && reduced.exists();
+        Some(if is_reduced { reduced } else { self.path("velodyne", name, "bin") })
     }
 
     /// The same split with another part of its frames.

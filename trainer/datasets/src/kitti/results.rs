@@ -28,9 +28,31 @@ pub fn class_name(name: &str) -> String {
 
 /// The box of pixels that a box of the LiDAR frame covers in camera 2's image, cut to the image.
 ///
-/// Left, top, right, bottom; the last column of an image is `width - 1`. What lies behind the camera
-/// is cut off before it is projected. `None` where the image shows nothing of the box.
+/// Left, top, right, bottom; the last column of an image is `width - 1`. `None` where the image shows nothing of the
+/// box.
 fn image_box(bbox: &LidarBox, calibration: &Calibration, image_size_px: [f64; 2]) -> Option<[f64; 4]> {
+    seen_in_image(bbox, calibration, image_size_px).map(|(seen, _)| seen)
+}
+
+/// The same, and the share of the box of pixels that lies outside of the image.
+pub(crate) fn seen_in_image(
+    bbox: &LidarBox,
+    calibration: &Calibration,
+    image_size_px: [f64; 2],
+) -> Option<([f64; 4], f64)> {
+    let (low, high) = pixel_extent(bbox, calibration);
+    let limit = image_size_px.map(|v| v - 1.0);
+    let (inside_low, inside_high) =
+        ([0, 1].map(|k| low[k].clamp(0.0, limit[k])), [0, 1].map(|k| high[k].clamp(0.0, limit[k])));
+    let is_seen = (0..2).all(|k| inside_low[k] < inside_high[k]);
+    let area = |low: [f64; 2], high: [f64; 2]| (high[0] - low[0]) * (high[1] - low[1]);
+    let outside = 1.0 - area(inside_low, inside_high) / area(low, high);
+    is_seen.then_some(([inside_low[0], inside_low[1], inside_high[0], inside_high[1]], outside))
+}
+
+/// The lowest and highest pixels of a box, as if the image had no end. What lies behind the camera is cut off before
+/// it is projected; a box that is all there has no pixels.
+fn pixel_extent(bbox: &LidarBox, calibration: &Calibration) -> ([f64; 2], [f64; 2]) {
     let location = bbox.location(calibration);
     let (sin, cos) = (libm::sin(bbox.rotation_y()), libm::cos(bbox.rotation_y()));
     let [l, w, h] = bbox.size;
@@ -64,11 +86,7 @@ fn image_box(bbox: &LidarBox, calibration: &Calibration, image_size_px: [f64; 2]
             }
         }
     }
-    let limit = image_size_px.map(|v| v - 1.0);
-    let (inside_low, inside_high) =
-        ([0, 1].map(|k| low[k].clamp(0.0, limit[k])), [0, 1].map(|k| high[k].clamp(0.0, limit[k])));
-    let is_seen = (0..2).all(|k| inside_low[k] < inside_high[k]);
-    is_seen.then_some([inside_low[0], inside_low[1], inside_high[0], inside_high[1]])
+    (low, high)
 }
 
 /// The lines of a frame's detections; `classes` are the model's names.

@@ -6,14 +6,12 @@
 //! | `scene` | a drive: its sweeps, and its rows |
 //! | `inside` | which points lie in a box, by the devkit's test |
 //! | `vocabulary` | categories, attributes, visibility |
-//! | `tables` | the rows, and their tokens |
 //! | `files` | rows to tables, splits, map |
 
 mod clock;
 mod files;
 mod inside;
 mod scene;
-mod tables;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -25,6 +23,7 @@ use anyhow::{Context, Result, bail};
 use clock::Clock;
 use files::{is_complete, make_folders, remove_tables, write_tables};
 use indicatif::ProgressBar;
+use pilotis_datasets::nuscenes::rows as tables;
 use scene::Scene;
 use std::ops::Range;
 use std::path::Path;

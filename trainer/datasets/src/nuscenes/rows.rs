@@ -1,20 +1,18 @@
-//! The rows of nuScenes' tables, field by field, and the tokens that tie them together.
+//! The rows of nuScenes' tables as they are written, field by field, and the tokens that tie them together.
 //!
 //! **Units and frame**: metres; a rotation is a unit quaternion w, x, y, z; a time is in microseconds.
 
 use pilotis_runtime::package::sha256_hex;
-#[cfg(test)]
-use serde::Deserialize;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A row of one of the tables.
-pub(super) trait Row: Serialize {
+pub trait Row: Serialize {
     /// The table's name; its file is `TABLE.json`.
     const TABLE: &'static str;
 }
 
-/// The token of a row: 32 hex digits that follow from the world's seed, the table and the row's numbers.
-pub(super) fn token(seed: u64, table: &str, indices: &[u64]) -> String {
+/// The token of a row: 32 hex digits that follow from a seed, the table and the row's numbers.
+pub fn token(seed: u64, table: &str, indices: &[u64]) -> String {
     let mut digits = sha256_hex(format!("{seed} {table} {indices:?}").as_bytes());
     digits.truncate(32);
     digits
@@ -24,9 +22,9 @@ macro_rules! rows {
     ($($(#[$doc:meta])* $name:ident in $table:literal { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {
         $(
             $(#[$doc])*
-            #[derive(Clone, Debug, Serialize)]
-            #[cfg_attr(test, derive(Deserialize))]
-            pub(super) struct $name { $($(#[$field_doc])* pub(super) $field: $type,)* }
+            #[derive(Clone, Debug, Serialize, Deserialize)]
+            #[allow(missing_docs, reason = "nuScenes' own schema says what a column is")]
+            pub struct $name { $($(#[$field_doc])* pub $field: $type,)* }
 
             impl Row for $name {
                 const TABLE: &'static str = $table;

@@ -1,0 +1,119 @@
+//! Which format a folder is of.
+
+use crate::cache::CachedDataset;
+use crate::{DatasetError, cloud_folder, frame_folder, nuscenes};
+use std::fmt;
+use std::path::Path;
+
+/// A format of datasets on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// KITTI's object layout.
+    Kitti,
+    /// nuScenes' tables.
+    Nuscenes,
+    /// One labelled sweep.
+    Frame,
+    /// Clouds without labels.
+    Folder,
+    /// The internal cache.
+    Cache,
+}
+
+/// Axes and scale of the points of a dataset.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Convention {
+    /// Whether x is ahead and y to the left, as in KITTI; else x is to the right and y ahead, as in nuScenes.
+    pub is_x_ahead: bool,
+    /// The largest intensity.
+    pub intensity_full_scale: f32,
+}
+
+impl Convention {
+    /// KITTI's.
+    pub const KITTI: Self = Self { is_x_ahead: true, intensity_full_scale: 1.0 };
+    /// nuScenes'.
+    pub const NUSCENES: Self = Self { is_x_ahead: false, intensity_full_scale: 255.0 };
+}
+
+impl Kind {
+    /// Axes and scale that the format has; none where it says nothing of them.
+    pub fn convention(self) -> Option<Convention> {
+        match self {
+            Self::Kitti => Some(Convention::KITTI),
+            Self::Nuscenes | Self::Frame => Some(Convention::NUSCENES),
+            Self::Folder | Self::Cache => None,
+        }
+    }
+
+    /// What a folder looks like.
+    ///
+    /// **Errors**: like nothing that is known, or like several things.
+    pub fn of(root: &Path) -> Result<Self, DatasetError> {
+        let refuse = |reason: String| Err(DatasetError::File { path: root.to_owned(), reason });
+        if !root.is_dir() {
+            return refuse("is no folder".to_owned());
+        }
+        let is_kitti = ["ImageSets", "training"].iter().any(|name| root.join(name).is_dir());
+        let is_nuscenes = !nuscenes::version_folders(root).is_empty();
+        let is_frame = frame_folder::FrameFolder::is_at(root);
+        let is_cache = CachedDataset::is_at(root);
+        let looks = [
+            (is_kitti, Self::Kitti),
+            (is_nuscenes, Self::Nuscenes),
+            (is_frame, Self::Frame),
+            (is_cache, Self::Cache),
+        ];
+        let found: Vec<Self> = looks.into_iter().filter_map(|(is_it, kind)| is_it.then_some(kind)).collect();
+        match *found.as_slice() {
+            [kind] => Ok(kind),
+            [] if !cloud_folder::clouds_in(root).is_empty() => Ok(Self::Folder),
+            [] => refuse(
+                "is of no known layout: neither KITTI's (`training`), nor nuScenes' tables (`v1.0-...`), nor clouds"
+                    .to_owned(),
+            ),
+            ref several => {
+                let names: Vec<String> = several.iter().map(Self::to_string).collect();
+                refuse(format!("looks like {}; say which it is (--kind)", names.join(" and ")))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Kitti => "kitti",
+            Self::Nuscenes => "nuscenes",
+            Self::Frame => "frame",
+            Self::Folder => "folder",
+            Self::Cache => "cache",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn folders_are_known_by_what_is_in_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        assert!(Kind::of(root).unwrap_err().to_string().contains("no known layout"));
+        fs::write(root.join("a.pcd"), b"").unwrap();
+        assert_eq!(Kind::of(root).unwrap(), Kind::Folder);
+        fs::write(root.join("boxes.json"), b"{}").unwrap();
+        assert_eq!(Kind::of(root).unwrap(), Kind::Frame);
+        fs::remove_file(root.join("boxes.json")).unwrap();
+        fs::create_dir(root.join("training")).unwrap();
+        assert_eq!(Kind::of(root).unwrap(), Kind::Kitti);
+        fs::create_dir(root.join("v1.0-mini")).unwrap();
+        fs::write(root.join("v1.0-mini/sample.json"), b"[]").unwrap();
+        let error = Kind::of(root).unwrap_err().to_string();
+        assert!(error.contains("kitti and nuscenes") && error.contains("--kind"), "{error}");
+        assert!(Kind::of(&root.join("a.pcd")).unwrap_err().to_string().contains("no folder"));
+    }
+}
