@@ -6,6 +6,7 @@
 pub mod frame_folder;
 mod geometry;
 pub mod kitti;
+pub mod nuscenes;
 pub mod nuscenes_frames;
 
 pub use geometry::{BoxTest, points_in_box};
