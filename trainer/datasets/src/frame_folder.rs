@@ -1,9 +1,6 @@
 //! A folder of one labelled sweep: nuScenes' `*.pcd.bin`, and its boxes in `boxes.json`.
 //!
-//! `boxes.json` holds `categories` (names with their numbers), `lidar_path` (the file of points) and
-//! `instances`: `bbox_3d` is the geometric centre, length, width, height and yaw in the frame of the
-//! points, `bbox_label_3d` a number of `categories` or -1 for any other class, `num_lidar_pts` and
-//! `velocity` may be `null` where they are not known.
+//! What is in `boxes.json` stands in `boxes_file`.
 //!
 //! nuScenes' LiDAR has x to the right and y ahead, and intensities of 0..255. A model may be trained
 //! on other axes and another scale: [`FrameFolder::turned`] and [`FrameFolder::scaled`] bring points and
@@ -15,16 +12,16 @@
 #[path = "frame_folder_tests.rs"]
 mod tests;
 
-use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_points, read_text};
+pub use super::boxes_file::BOXES_FILE;
+
+use super::boxes_file::{BoxesFile, cloud_name};
+use super::nuscenes::RECORD_BYTES;
+use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_points};
 use pilotis_spec::codec::normalize_yaw;
 use pilotis_spec::{Box3d, Point};
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::f32::consts::FRAC_PI_2;
 use std::path::{Path, PathBuf};
-
-/// The file of boxes, by which such a folder is known.
-pub const BOXES_FILE: &str = "boxes.json";
 
 /// The turn about z that brings nuScenes' axes, x to the right, to x ahead.
 pub const TO_X_AHEAD_RAD: f32 = -FRAC_PI_2;
@@ -32,26 +29,8 @@ pub const TO_X_AHEAD_RAD: f32 = -FRAC_PI_2;
 /// Largest intensity of nuScenes' points.
 pub const INTENSITY_FULL_SCALE: f32 = 255.0;
 
-/// Bytes of a point: `f32` x, y, z, intensity, ring.
-const POINT_BYTES: usize = 20;
-
 /// Name of the objects whose category has none.
 const OTHER: &str = "other";
-
-#[derive(Deserialize)]
-struct BoxesFile {
-    categories: BTreeMap<String, i64>,
-    lidar_path: String,
-    instances: Vec<Instance>,
-}
-
-#[derive(Deserialize)]
-struct Instance {
-    bbox_3d: [f64; 7],
-    bbox_label_3d: i64,
-    num_lidar_pts: Option<u32>,
-    velocity: Option<[Option<f64>; 2]>,
-}
 
 /// One labelled sweep in a folder of its own.
 #[derive(Clone, Debug)]
@@ -71,10 +50,9 @@ impl FrameFolder {
 
     /// Opens a folder; `rename` goes from names as [`class_name`] gives them to others.
     ///
-    /// **Errors**: boxes that cannot be read.
+    /// **Errors**: boxes that cannot be read, no file of points or several of which none is named.
     pub fn open(root: &Path, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
-        let name = read_boxes(root)?.lidar_path;
-        let name = name.strip_suffix(".pcd.bin").unwrap_or(&name).to_owned();
+        let name = cloud_name(&BoxesFile::read(root)?.cloud(root)?);
         Ok(Self { root: root.to_owned(), name, rename, turn_rad: 0.0, intensity_factor: 1.0 })
     }
 
@@ -93,10 +71,10 @@ impl FrameFolder {
     }
 
     fn read(&self) -> Result<Sample, DatasetError> {
-        let file = read_boxes(&self.root)?;
+        let file = BoxesFile::read(&self.root)?;
         let (sin, cos) = (libm::sinf(self.turn_rad), libm::cosf(self.turn_rad));
         let turn = |x: f32, y: f32| [x * cos - y * sin, x * sin + y * cos];
-        let recorded = read_points::<POINT_BYTES>(&self.root.join(&file.lidar_path))?;
+        let recorded = read_points::<RECORD_BYTES>(&file.cloud(&self.root)?)?;
         let points: Vec<Point> = recorded
             .iter()
             .map(|p| {
@@ -112,9 +90,9 @@ impl FrameFolder {
                 size: recorded_box.size,
                 yaw: normalize_yaw(recorded_box.yaw + self.turn_rad),
             };
-            let [vx, vy] = instance.velocity.unwrap_or_default().map(|v| v.unwrap_or(0.0) as f32);
+            let [vx, vy] = instance.velocity();
             GroundTruth {
-                class_name: self.class_name(&file.categories, instance.bbox_label_3d),
+                class_name: self.class_name(file.category(instance)),
                 bbox,
                 velocity: turn(vx, vy),
                 n_points: instance.num_lidar_pts.unwrap_or_else(|| points_in_box(&recorded, &recorded_box)),
@@ -125,17 +103,9 @@ impl FrameFolder {
         Ok(Sample { name: self.name.clone(), points, objects })
     }
 
-    fn class_name(&self, categories: &BTreeMap<String, i64>, label: i64) -> String {
-        let known = categories.iter().find(|(_, number)| **number == label);
-        let name = known.map_or_else(|| OTHER.to_owned(), |(name, _)| class_name(name));
+    fn class_name(&self, category: Option<&str>) -> String {
+        let name = category.map_or_else(|| OTHER.to_owned(), class_name);
         self.rename.get(&name).cloned().unwrap_or(name)
-    }
-}
-
-impl Instance {
-    fn bbox(&self) -> Box3d {
-        let [x, y, z, l, w, h, yaw] = self.bbox_3d.map(|v| v as f32);
-        Box3d { center: [x, y, z], size: [l, w, h], yaw }
     }
 }
 
@@ -153,26 +123,6 @@ pub fn class_name(category: &str) -> String {
         _ => lower.rsplit('.').next().unwrap_or(&lower),
     };
     if name == "bicycle" { "cyclist".to_owned() } else { name.to_owned() }
-}
-
-/// Reads the file of boxes and checks what it says.
-fn read_boxes(root: &Path) -> Result<BoxesFile, DatasetError> {
-    let path = root.join(BOXES_FILE);
-    let text = read_text(&path)?;
-    let refuse = |reason: String| DatasetError::File { path: path.clone(), reason };
-    let file: BoxesFile = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
-    let is_plain = !file.lidar_path.is_empty() && !file.lidar_path.contains(['/', '\\']);
-    if !is_plain {
-        return Err(refuse(format!("`{}` is no name of a file in its folder", file.lidar_path)));
-    }
-    for (idx, instance) in file.instances.iter().enumerate() {
-        let bbox = instance.bbox();
-        let is_finite = instance.bbox_3d.iter().all(|v| (*v as f32).is_finite());
-        if !is_finite || bbox.size.iter().any(|v| *v <= 0.0) {
-            return Err(refuse(format!("instance {idx} is a box of {:?}", instance.bbox_3d)));
-        }
-    }
-    Ok(file)
 }
 
 impl Dataset for FrameFolder {

@@ -3,6 +3,7 @@
 //! A format is a module: where its files lie, how they are read, and what they mean. Nothing here
 //! knows of networks or of training; the trainer and the evaluation both stand on it.
 
+mod boxes_file;
 pub mod frame_folder;
 mod geometry;
 pub mod kitti;
@@ -94,6 +95,9 @@ pub enum DatasetError {
         /// Samples in the split.
         n_samples: usize,
     },
+    /// The tables of a nuScenes dataset.
+    #[error(transparent)]
+    Tables(#[from] nuscenes::TablesError),
     /// A kind of dataset, or a setting of one, that this version cannot read.
     #[error("dataset.{setting}: {reason}")]
     Unsupported {

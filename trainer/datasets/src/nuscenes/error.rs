@@ -29,6 +29,12 @@ pub enum TablesError {
         /// What the system says.
         source: io::Error,
     },
+    /// A table was written to while it was read.
+    #[error("`{}` changed while it was read; read it again", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A table is no list of records.
     #[error("`{}` at byte {offset}: {reason}", .path.display())]
     NotAList {
@@ -80,6 +86,34 @@ pub enum TablesError {
         column: &'static str,
         /// A row of the circle.
         row: Token,
+    },
+    /// A sample of which the LiDAR has no key frame.
+    #[error("`{}` has no key frame of LIDAR_TOP of the sample `{sample}`", .path.display())]
+    NoLidar {
+        /// The table of what was recorded.
+        path: PathBuf,
+        /// The sample.
+        sample: Token,
+    },
+    /// A box that is none.
+    #[error("`{}`: `{annotation}` is {reason}", .path.display())]
+    Box {
+        /// The table of annotations.
+        path: PathBuf,
+        /// The annotation.
+        annotation: Token,
+        /// What it is instead.
+        reason: String,
+    },
+    /// A split that is not there, or is not what it should be.
+    #[error("`{}`: no split `{split}`: {reason}", .path.display())]
+    Split {
+        /// The file of splits, or the folder of tables.
+        path: PathBuf,
+        /// The split asked for.
+        split: String,
+        /// What is there instead.
+        reason: String,
     },
     /// A table has more rows than can be numbered.
     #[error("`{}` has more than {max_rows} rows", .path.display())]

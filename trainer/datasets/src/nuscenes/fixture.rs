@@ -22,8 +22,12 @@ pub(crate) const AHEAD: [f64; 4] = [1.0, 0.0, 0.0, 0.0];
 pub(crate) struct Fixture(tempfile::TempDir);
 
 impl Fixture {
+    pub(crate) fn empty() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
     pub(crate) fn new() -> Self {
-        let fixture = Self(tempfile::tempdir().unwrap());
+        let fixture = Self::empty();
         for (name, rows) in tables() {
             fixture.write_table(name, &rows);
         }

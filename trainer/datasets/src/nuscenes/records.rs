@@ -4,9 +4,11 @@
 //! end, which is all that a reader needs to know to give them to several threads; while they parse one block, the next
 //! is read. Memory is a few blocks and the rows that are kept.
 
+use super::cache::{Source, Stamp};
 use super::error::TablesError;
 use rayon::prelude::*;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::ops::Range;
@@ -27,32 +29,50 @@ const RECORDS_A_TASK: usize = 512;
 pub(super) fn read<T: DeserializeOwned + Send>(
     path: &Path,
     keep: impl Fn(&T) -> bool + Sync,
-) -> Result<Vec<T>, TablesError> {
+) -> Result<(Vec<T>, Source), TablesError> {
     let file = File::open(path).map_err(|source| match source.kind() {
         ErrorKind::NotFound => TablesError::MissingTable { path: path.to_owned() },
         _ => TablesError::Read { path: path.to_owned(), source },
     })?;
+    let stamp_of = |file: &File| {
+        let stamp = file.metadata().map(|metadata| Stamp::of(&metadata));
+        stamp.map_err(|source| TablesError::Read { path: path.to_owned(), source })
+    };
+    let stamp = stamp_of(&file)?;
     let mut blocks = Blocks::new(path, file);
+    let mut hash = Sha256::new();
     let mut rows = Vec::new();
     let mut block = blocks.next()?;
     while let Some(current) = block {
-        let (parsed, next) = rayon::join(|| current.parse(path, &keep), || blocks.next());
+        let (parsed, (next, ())) = rayon::join(
+            || current.parse(path, &keep),
+            || rayon::join(|| blocks.next(), || hash.update(current.new_bytes())),
+        );
         // What comes first in the file is reported first.
         parsed?.into_iter().for_each(|mut some| rows.append(&mut some));
         block = next?;
     }
-    Ok(rows)
+    if stamp_of(&blocks.file)? != stamp {
+        return Err(TablesError::Changed { path: path.to_owned() });
+    }
+    Ok((rows, Source { stamp, digest: hash.finalize().into() }))
 }
 
 /// Whole records of a file.
 struct Block {
     bytes: Vec<u8>,
+    /// Bytes that the block before had as well: of a record that was not whole there.
+    n_repeated: usize,
     records: Vec<Range<usize>>,
     /// Records of the blocks before.
     n_before: usize,
 }
 
 impl Block {
+    fn new_bytes(&self) -> &[u8] {
+        &self.bytes[self.n_repeated..]
+    }
+
     fn parse<T: DeserializeOwned + Send>(
         &self,
         path: &Path,
@@ -174,7 +194,7 @@ impl<'a> Blocks<'a> {
             return Err(TablesError::Record { path: self.path.to_owned(), record: self.n_records, reason });
         }
         self.offset += n_used as u64;
-        Ok(Some(Block { bytes, records, n_before }))
+        Ok(Some(Block { bytes, n_repeated: n_scanned, records, n_before }))
     }
 
     /// Finds records from the byte `from` on.

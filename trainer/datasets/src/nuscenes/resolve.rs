@@ -1,12 +1,13 @@
 //! From tables as they are written to tables whose rows name each other by number.
 
+use super::cache::{Source, Sources};
 use super::error::TablesError;
 use super::records::read;
 use super::schema::{
     Annotation, Attribute, CalibratedSensor, Category, EgoPose, Instance, Log, Sample, SampleData, Scene,
     Sensor, Visibility,
 };
-use super::table::{Groups, Id, Table};
+use super::table::{Groups, Id, N_TABLES, Row, Table};
 use super::written::{
     AnnotationRow, AttributeRow, CalibratedSensorRow, CategoryRow, EgoPoseRow, InstanceRow, LogRow, MapRow,
     SampleDataRow, SampleRow, SceneRow, SensorRow, VisibilityRow, WrittenRow,
@@ -16,11 +17,13 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A table as it is written.
 struct Written<R> {
     path: PathBuf,
     rows: Vec<R>,
+    source: Source,
 }
 
 impl<R: WrittenRow> Written<R> {
@@ -29,12 +32,12 @@ impl<R: WrittenRow> Written<R> {
     }
 
     fn read_some(folder: &Path, keep: impl Fn(&R) -> bool + Sync) -> Result<Self, TablesError> {
-        let path = folder.join(format!("{}.json", R::TABLE));
-        let rows = read(&path, keep)?;
+        let path = folder.join(format!("{}.json", R::Row::NAME));
+        let (rows, source) = read(&path, keep)?;
         if rows.len() > Id::<R>::MAX_ROWS {
             return Err(TablesError::TooManyRows { path, max_rows: Id::<R>::MAX_ROWS });
         }
-        Ok(Self { path, rows })
+        Ok(Self { path, rows, source })
     }
 
     /// The numbers that rows will have, by token.
@@ -47,7 +50,7 @@ impl<R: WrittenRow> Written<R> {
                 return Err(self.duplicate(row.token()));
             }
         }
-        Ok(Numbers { table: R::TABLE, numbers, of: PhantomData })
+        Ok(Numbers { table: R::Row::NAME, numbers, of: PhantomData })
     }
 
     /// Every row, its references resolved.
@@ -57,6 +60,10 @@ impl<R: WrittenRow> Written<R> {
         // The first error of the file, whichever thread met one first.
         let rows = resolved.into_iter().collect::<Result<Vec<_>, _>>()?;
         Table::new(rows).map_err(|token| self.duplicate(&token))
+    }
+
+    fn name_source(&self, sources: &mut [Source; N_TABLES]) {
+        sources[R::Row::NUMBER] = self.source;
     }
 
     fn at<'a>(&'a self, row: &'a R) -> At<'a> {
@@ -172,8 +179,9 @@ impl Recorded {
     }
 }
 
-/// The tables of a folder.
-pub(super) fn read_rows(folder: &Path, kept: Sensors) -> Result<Rows, TablesError> {
+/// The tables of a folder, and what they were read from.
+pub(super) fn read_rows(folder: &Path, kept: Sensors) -> Result<(Rows, Sources), TablesError> {
+    let opened = SystemTime::now();
     let (recorded, annotations) =
         both(rayon::join(|| Recorded::read(folder, kept), || Written::<AnnotationRow>::read(folder)))?;
     let Recorded { sensors, calibrated_sensors, ego_poses, sample_data } = recorded;
@@ -204,7 +212,21 @@ pub(super) fn read_rows(folder: &Path, kept: Sensors) -> Result<Rows, TablesErro
         annotations: numbers_of_annotations,
     };
     let attributes_of = attributes_of(&annotations, &names)?;
-    Ok(Rows {
+    let mut sources = [Source::default(); N_TABLES];
+    sensors.name_source(&mut sources);
+    calibrated_sensors.name_source(&mut sources);
+    ego_poses.name_source(&mut sources);
+    sample_data.name_source(&mut sources);
+    logs.name_source(&mut sources);
+    maps.name_source(&mut sources);
+    scenes.name_source(&mut sources);
+    samples.name_source(&mut sources);
+    categories.name_source(&mut sources);
+    attributes.name_source(&mut sources);
+    visibilities.name_source(&mut sources);
+    instances.name_source(&mut sources);
+    annotations.name_source(&mut sources);
+    let rows = Rows {
         sensors: sensors.resolve(&names)?,
         calibrated_sensors: calibrated_sensors.resolve(&names)?,
         ego_poses: ego_poses.resolve(&names)?,
@@ -219,7 +241,8 @@ pub(super) fn read_rows(folder: &Path, kept: Sensors) -> Result<Rows, TablesErro
         instances: instances.resolve(&names)?,
         annotations: annotations.resolve(&names)?,
         attributes_of,
-    })
+    };
+    Ok((rows, Sources::new(opened, sources)))
 }
 
 fn attributes_of(

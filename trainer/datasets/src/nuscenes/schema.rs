@@ -6,30 +6,42 @@
 //! **Source**: nuscenes-devkit, `docs/schema_nuscenes.md`.
 
 use super::Token;
-use super::table::{Id, Row};
+use super::table::{Id, N_TABLES, Row};
 
 macro_rules! rows {
-    ($($row:ty),*) => { $(impl Row for $row {
-        fn token(&self) -> &Token {
-            &self.token
-        }
-    })* };
+    ($($number:literal $row:ident $name:literal)*) => {
+        $(impl Row for $row {
+            const NUMBER: usize = $number;
+            const NAME: &'static str = $name;
+
+            fn token(&self) -> &Token {
+                &self.token
+            }
+        })*
+
+        /// Names of the tables, each at its number.
+        pub(super) const TABLE_NAMES: [&str; N_TABLES] = {
+            let mut names = [""; N_TABLES];
+            $(names[$number] = $name;)*
+            names
+        };
+    };
 }
-rows!(
-    Category,
-    Attribute,
-    Visibility,
-    Sensor,
-    CalibratedSensor,
-    EgoPose,
-    Log,
-    Scene,
-    Sample,
-    SampleData,
-    Instance,
-    Annotation,
-    Map
-);
+rows! {
+    0 Category "category"
+    1 Attribute "attribute"
+    2 Visibility "visibility"
+    3 Sensor "sensor"
+    4 CalibratedSensor "calibrated_sensor"
+    5 EgoPose "ego_pose"
+    6 Log "log"
+    7 Scene "scene"
+    8 Sample "sample"
+    9 SampleData "sample_data"
+    10 Instance "instance"
+    11 Annotation "sample_annotation"
+    12 Map "map"
+}
 
 /// A kind of object: `vehicle.car`, `human.pedestrian.adult`, ...
 #[derive(Clone, Debug, PartialEq)]

@@ -62,8 +62,16 @@ impl<T> fmt::Debug for Id<T> {
     }
 }
 
-/// A row that has a token.
+/// Tables of a version.
+pub(super) const N_TABLES: usize = 13;
+
+/// A row of one of the thirteen tables.
 pub trait Row: Send + Sync {
+    /// The number of its table, counted from 0.
+    const NUMBER: usize;
+    /// The name of its table: that of its file.
+    const NAME: &'static str;
+
     /// Its name.
     fn token(&self) -> &Token;
 }
@@ -96,6 +104,26 @@ impl<T: Row> Table<T> {
             return Err(token(pair[0]).clone());
         }
         Ok(Self { rows, by_token })
+    }
+
+    /// The same, where the order by token is known already.
+    ///
+    /// None where it is not that order.
+    pub(super) fn with_order(rows: Vec<T>, by_token: Vec<u32>) -> Option<Self> {
+        let token = |place: u32| rows.get(place as usize).map(T::token);
+        let is_order = by_token.len() == rows.len()
+            && by_token.first().is_none_or(|first| token(*first).is_some())
+            && by_token.par_windows(2).all(|pair| match (token(pair[0]), token(pair[1])) {
+                // As many places as rows, and no two the same: all of them.
+                (Some(one), Some(other)) => one < other,
+                _ => false,
+            });
+        is_order.then_some(Self { rows, by_token })
+    }
+
+    /// Places of rows by token.
+    pub(super) fn by_token(&self) -> &[u32] {
+        &self.by_token
     }
 
     /// The row of this token.
@@ -163,6 +191,19 @@ impl<K, V> Groups<K, V> {
             next[owner.idx()] += 1;
         }
         Self { starts, members: placed.into_iter().flatten().collect(), of: PhantomData }
+    }
+
+    /// Groups from their parts; none where they do not fit each other.
+    pub(super) fn from_parts(starts: Vec<u32>, members: Vec<Id<V>>) -> Option<Self> {
+        let is_whole =
+            starts.first() == Some(&0) && starts.last().map(|n| *n as usize) == Some(members.len());
+        let fits = is_whole && starts.windows(2).all(|pair| pair[0] <= pair[1]);
+        fits.then_some(Self { starts, members, of: PhantomData })
+    }
+
+    /// Where groups begin and end, and all members.
+    pub(super) fn parts(&self) -> (&[u32], &[Id<V>]) {
+        (&self.starts, &self.members)
     }
 
     /// The group of this owner.

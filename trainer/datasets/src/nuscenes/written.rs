@@ -17,9 +17,7 @@ use serde::de::DeserializeOwned;
 pub(super) trait WrittenRow: DeserializeOwned + Send + Sync {
     /// What becomes of it.
     type Row: Row;
-    /// Name of the table: that of its file.
-    const TABLE: &'static str;
-
+    /// Its name.
     fn token(&self) -> &Token;
 
     /// The row with its references resolved.
@@ -27,8 +25,8 @@ pub(super) trait WrittenRow: DeserializeOwned + Send + Sync {
 }
 
 macro_rules! row_of {
-    ($table:literal) => {
-        const TABLE: &'static str = $table;
+    ($row:ty) => {
+        type Row = $row;
 
         fn token(&self) -> &Token {
             &self.token
@@ -47,8 +45,7 @@ pub(super) struct CategoryRow {
 }
 
 impl WrittenRow for CategoryRow {
-    type Row = Category;
-    row_of!("category");
+    row_of!(Category);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<Category, TablesError> {
         Ok(Category {
@@ -69,8 +66,7 @@ pub(super) struct AttributeRow {
 }
 
 impl WrittenRow for AttributeRow {
-    type Row = Attribute;
-    row_of!("attribute");
+    row_of!(Attribute);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<Attribute, TablesError> {
         Ok(Attribute {
@@ -90,8 +86,7 @@ pub(super) struct VisibilityRow {
 }
 
 impl WrittenRow for VisibilityRow {
-    type Row = Visibility;
-    row_of!("visibility");
+    row_of!(Visibility);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<Visibility, TablesError> {
         Ok(Visibility {
@@ -110,8 +105,7 @@ pub(super) struct SensorRow {
 }
 
 impl WrittenRow for SensorRow {
-    type Row = Sensor;
-    row_of!("sensor");
+    row_of!(Sensor);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<Sensor, TablesError> {
         Ok(Sensor {
@@ -133,8 +127,7 @@ pub(super) struct CalibratedSensorRow {
 }
 
 impl WrittenRow for CalibratedSensorRow {
-    type Row = CalibratedSensor;
-    row_of!("calibrated_sensor");
+    row_of!(CalibratedSensor);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<CalibratedSensor, TablesError> {
         Ok(CalibratedSensor {
@@ -156,8 +149,7 @@ pub(super) struct EgoPoseRow {
 }
 
 impl WrittenRow for EgoPoseRow {
-    type Row = EgoPose;
-    row_of!("ego_pose");
+    row_of!(EgoPose);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<EgoPose, TablesError> {
         Ok(EgoPose {
@@ -183,8 +175,7 @@ pub(super) struct LogRow {
 }
 
 impl WrittenRow for LogRow {
-    type Row = Log;
-    row_of!("log");
+    row_of!(Log);
 
     fn resolve(&self, _: &Names<'_>, _: &At<'_>) -> Result<Log, TablesError> {
         Ok(Log {
@@ -210,8 +201,7 @@ pub(super) struct SceneRow {
 }
 
 impl WrittenRow for SceneRow {
-    type Row = Scene;
-    row_of!("scene");
+    row_of!(Scene);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<Scene, TablesError> {
         Ok(Scene {
@@ -236,8 +226,7 @@ pub(super) struct SampleRow {
 }
 
 impl WrittenRow for SampleRow {
-    type Row = Sample;
-    row_of!("sample");
+    row_of!(Sample);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<Sample, TablesError> {
         Ok(Sample {
@@ -269,8 +258,7 @@ pub(super) struct SampleDataRow {
 }
 
 impl WrittenRow for SampleDataRow {
-    type Row = SampleData;
-    row_of!("sample_data");
+    row_of!(SampleData);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<SampleData, TablesError> {
         let mounting = &self.calibrated_sensor_token;
@@ -305,8 +293,7 @@ pub(super) struct InstanceRow {
 }
 
 impl WrittenRow for InstanceRow {
-    type Row = Instance;
-    row_of!("instance");
+    row_of!(Instance);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<Instance, TablesError> {
         let annotation = |column, token| names.annotations.find(at, column, token);
@@ -338,8 +325,7 @@ pub(super) struct AnnotationRow {
 }
 
 impl WrittenRow for AnnotationRow {
-    type Row = Annotation;
-    row_of!("sample_annotation");
+    row_of!(Annotation);
 
     fn resolve(&self, names: &Names<'_>, at: &At<'_>) -> Result<Annotation, TablesError> {
         let visibility = match &self.visibility_token {
@@ -371,8 +357,7 @@ pub(super) struct MapRow {
 }
 
 impl WrittenRow for MapRow {
-    type Row = Map;
-    row_of!("map");
+    row_of!(Map);
 
     fn resolve(&self, names: &Names<'_>, _: &At<'_>) -> Result<Map, TablesError> {
         Ok(Map {

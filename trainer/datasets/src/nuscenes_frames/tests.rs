@@ -1,93 +1,20 @@
 #![allow(clippy::float_cmp, reason = "exact answers are meant")]
 
 use super::*;
+use crate::nuscenes::fixture::Fixture;
 use crate::points_in_box;
-use std::fs;
 
-struct Folder(tempfile::TempDir);
-
-impl Folder {
-    fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let path = self.0.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, content).unwrap();
-    }
-
-    fn write_points(&self, path: &str, points: &[[f32; 5]]) {
-        self.write(path, points.iter().flatten().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
-    }
-
-    /// Two scenes of a key frame each, the later one first in the tables, and a sweep between.
-    fn tables() -> Self {
-        let folder = Self(tempfile::tempdir().unwrap());
-        let table =
-            |name: &str, rows: &str| folder.write(&format!("v1.0-test/{name}.json"), format!("[{rows}]"));
-        table("scene", r#"{"token":"c1","name":"one"},{"token":"c2","name":"two","nbr_samples":1}"#);
-        table(
-            "sample",
-            r#"{"token":"s2","timestamp":2,"scene_token":"c2"},{"token":"s1","timestamp":1,"scene_token":"c1"}"#,
-        );
-        table("sensor", r#"{"token":"top","channel":"LIDAR_TOP"},{"token":"cam","channel":"CAM_FRONT"}"#);
-        // The sensor is 1 m ahead and 2 m up; its x axis points to the right of the car.
-        let right = "[0.7071067811865476,0,0,-0.7071067811865476]";
-        table(
-            "calibrated_sensor",
-            &format!(
-                r#"{{"token":"k","sensor_token":"top","translation":[1,0,2],"rotation":{right}}},
-                   {{"token":"q","sensor_token":"cam","translation":[0,0,0],"rotation":[1,0,0,0]}}"#
-            ),
-        );
-        // The car of the first scene is at (100, 50) and looks along the world's y.
-        let left = "[0.7071067811865476,0,0,0.7071067811865476]";
-        table(
-            "ego_pose",
-            &format!(
-                r#"{{"token":"e1","translation":[100,50,0],"rotation":{left}}},
-                   {{"token":"e2","translation":[0,0,0],"rotation":[1,0,0,0]}}"#
-            ),
-        );
-        let row = |sample: &str, ego: &str, sensor: &str, file: &str, key: bool| {
-            format!(
-                r#"{{"sample_token":"{sample}","ego_pose_token":"{ego}","calibrated_sensor_token":"{sensor}",
-                    "filename":"{file}","is_key_frame":{key},"next":""}}"#
-            )
-        };
-        let rows = [
-            row("s2", "e2", "k", "samples/2.pcd.bin", true),
-            row("s1", "e1", "k", "samples/1.pcd.bin", true),
-            row("s1", "e1", "k", "sweeps/3.pcd.bin", false),
-            row("s1", "e1", "q", "samples/4.jpg", true),
-        ];
-        table("sample_data", &rows.join(","));
-        table("category", r#"{"token":"t","name":"vehicle.car"},{"token":"d","name":"animal"}"#);
-        table("instance", r#"{"token":"i","category_token":"t"},{"token":"j","category_token":"d"}"#);
-        let annotation = |instance: &str| {
-            format!(
-                r#"{{"token":"a","sample_token":"s1","instance_token":"{instance}","translation":[97,61,3],
-                    "size":[2,4,1.5],"rotation":{left},"num_lidar_pts":7,"num_radar_pts":0}}"#
-            )
-        };
-        table("sample_annotation", &[annotation("i"), annotation("j")].join(","));
-        folder.write_points(
-            "samples/1.pcd.bin",
-            &[[1.0, 2.0, 3.0, 40.0, 31.0], [0.0, f32::NAN, 0.0, 1.0, 2.0]],
-        );
-        folder.write_points("samples/2.pcd.bin", &[]);
-        folder
-    }
-
-    fn open(&self, split: Option<&str>) -> Result<NuscenesFrames, DatasetError> {
-        NuscenesFrames::open(self.0.path(), split)
-    }
+fn open(fixture: &Fixture, split: Option<&str>) -> Result<NuscenesFrames, DatasetError> {
+    NuscenesFrames::open(fixture.root(), split)
 }
 
 #[test]
 fn key_frames_come_in_order_with_their_boxes_in_the_sensor_frame() {
-    let folder = Folder::tables();
-    let frames = folder.open(None).unwrap();
-    assert_eq!(frames.n_frames(), 2);
-    let (first, second) = (frames.load(0).unwrap(), frames.load(1).unwrap());
-    assert_eq!((first.name.as_str(), second.name.as_str()), ("s1", "s2"));
+    let folder = Fixture::new();
+    let frames = open(&folder, None).unwrap();
+    assert_eq!(frames.n_frames(), 3);
+    let [first, second, third] = [0, 1, 2].map(|idx| frames.load(idx).unwrap());
+    assert_eq!([&first, &second, &third].map(|f| f.name.as_str()), ["s1", "s2", "s3"]);
     assert_eq!((first.points.len(), first.rings.as_slice(), first.n_not_finite), (1, &[31][..], 1));
     assert_eq!(first.points[0].intensity, 40.0);
     // The animal is of no class of the benchmark.
@@ -99,47 +26,59 @@ fn key_frames_come_in_order_with_their_boxes_in_the_sensor_frame() {
     }
     // It looks as the car does: along the sensor's y.
     assert!((object.bbox.yaw - std::f32::consts::FRAC_PI_2).abs() < 1e-6, "{:?}", object.bbox);
-    assert!(second.points.is_empty() && second.objects.is_empty());
-    assert!(matches!(frames.load(2), Err(DatasetError::NoSample { idx: 2, n_samples: 2 })));
-    let tables = NuscenesFrames::open(&folder.0.path().join("v1.0-test"), None).unwrap();
+    // It drives ahead with 2 m/s.
+    assert!(object.velocity[0].abs() < 1e-6 && (object.velocity[1] - 2.0).abs() < 1e-6, "{object:?}");
+    assert_eq!((second.points.len(), second.objects.len()), (1, 1));
+    assert!(third.points.is_empty() && third.objects.is_empty());
+    assert!(matches!(frames.load(3), Err(DatasetError::NoSample { idx: 3, n_samples: 3 })));
+    let tables = NuscenesFrames::open(&folder.root().join("v1.0-test"), None).unwrap();
     assert_eq!(tables.load(0).unwrap(), first);
 }
 
 #[test]
 fn a_split_names_scenes() {
-    let folder = Folder::tables();
-    let missing = folder.open(Some("val")).unwrap_err().to_string();
-    assert!(missing.contains("splits.json") && missing.contains("`val`"), "{missing}");
-    folder.write("v1.0-test/splits.json", r#"{"val":["two"],"none":[]}"#);
-    let frames = folder.open(Some("val")).unwrap();
-    assert_eq!((frames.n_frames(), frames.load(0).unwrap().name.as_str()), (1, "s2"));
-    let unknown = folder.open(Some("test")).unwrap_err().to_string();
-    assert!(unknown.contains("it has: none, val"), "{unknown}");
-    assert!(folder.open(Some("none")).unwrap_err().to_string().contains("no key frame"));
+    let folder = Fixture::new();
+    let missing = open(&folder, Some("ours")).unwrap_err().to_string();
+    assert!(missing.contains("splits.json") && missing.contains("`ours`"), "{missing}");
+    folder.write("v1.0-test/splits.json", r#"{"ours":["two"],"none":[]}"#);
+    let frames = open(&folder, Some("ours")).unwrap();
+    assert_eq!((frames.n_frames(), frames.load(0).unwrap().name.as_str()), (1, "s3"));
+    let unknown = open(&folder, Some("theirs")).unwrap_err().to_string();
+    assert!(unknown.contains("it has: none, ours"), "{unknown}");
+    assert!(open(&folder, Some("none")).unwrap_err().to_string().contains("no sample"));
+    // Samples without a key frame of the LiDAR have no frame.
+    folder.set("sample_data", "d3", "is_key_frame", false);
+    assert_eq!(open(&folder, None).unwrap().n_frames(), 2);
+    let none = open(&folder, Some("ours")).unwrap_err().to_string();
+    assert!(none.contains("no key frame"), "{none}");
 }
 
 #[test]
 fn what_is_wrong_with_tables_and_clouds_is_said() {
-    let folder = Folder::tables();
+    let folder = Fixture::new();
     folder.write("samples/1.pcd.bin", [0; 21]);
-    let said = folder.open(None).unwrap().load(0).unwrap_err().to_string();
+    let said = open(&folder, None).unwrap().load(0).unwrap_err().to_string();
     assert!(said.contains("1.pcd.bin") && said.contains("21 bytes"), "{said}");
     folder.write_points("samples/1.pcd.bin", &[[5.0, 0.0, 0.0, 1.0, 0.5]]);
-    let said = folder.open(None).unwrap().load(0).unwrap_err().to_string();
+    let said = open(&folder, None).unwrap().load(0).unwrap_err().to_string();
     assert!(said.contains("point 0 is of ring 0.5"), "{said}");
+    folder.set("sample_annotation", "a", "size", vec![2.0, 0.0, 1.5]);
+    let said = open(&folder, None).unwrap_err().to_string();
+    assert!(said.contains("sample_annotation.json") && said.contains("`a` is a box of"), "{said}");
     folder.write("v1.0-test/ego_pose.json", "[]");
-    let said = folder.open(None).unwrap_err().to_string();
-    assert!(said.contains("sample_data.json") && said.contains("unknown ego pose"), "{said}");
+    let said = open(&folder, None).unwrap_err().to_string();
+    assert!(said.contains("sample_data.json") && said.contains("no row of ego_pose"), "{said}");
     folder.write("v1.0-test/ego_pose.json", "[{}]");
-    assert!(folder.open(None).unwrap_err().to_string().contains("ego_pose.json"));
+    let said = open(&folder, None).unwrap_err().to_string();
+    assert!(said.contains("ego_pose.json") && said.contains("record 0"), "{said}");
     folder.write("v1.0-more/sample.json", "[]");
-    assert!(folder.open(None).unwrap_err().to_string().contains("2 folders of tables"));
+    assert!(open(&folder, None).unwrap_err().to_string().contains("2 folders of tables"));
 }
 
 #[test]
 fn a_single_frame_needs_one_cloud_and_sound_boxes() {
-    let folder = Folder(tempfile::tempdir().unwrap());
-    let root = folder.0.path();
+    let folder = Fixture::empty();
+    let root = folder.root();
     assert!(!has_single_frame(root));
     let boxes = |size: f32, more: &str| {
         format!(

@@ -1,0 +1,199 @@
+//! Splits: lists of scenes by name.
+//!
+//! **Source**: nuscenes-devkit 1.2.0, `nuscenes/utils/splits.py`.
+
+use super::Tables;
+use super::error::TablesError;
+use super::schema::{Sample, Scene};
+use super::table::Id;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Scenes `scene-0001` and so on, as ranges of numbers, both ends within.
+type Ranges = &'static [(u16, u16)];
+
+#[rustfmt::skip]
+const TRAIN_DETECT: Ranges = &[
+    (1, 2), (41, 76), (161, 168), (170, 176), (190, 196), (199, 200), (202, 204), (206, 214), (254, 264), (283, 306),
+    (315, 318), (321, 321), (323, 324), (347, 375), (382, 382), (420, 439), (457, 459), (461, 465), (467, 469),
+    (471, 472), (474, 480), (566, 566), (568, 568), (570, 578), (580, 580), (582, 583), (665, 679), (681, 681),
+    (683, 689), (739, 741), (744, 744), (746, 747), (749, 752), (757, 765), (767, 769), (868, 873), (875, 878),
+    (880, 880), (882, 903), (945, 945), (947, 947), (949, 949), (952, 953), (955, 961), (975, 984), (988, 991),
+    (1011, 1025), (1074, 1102), (1104, 1105),
+];
+
+#[rustfmt::skip]
+const TRAIN_TRACK: Ranges = &[
+    (4, 11), (19, 34), (120, 135), (138, 139), (149, 152), (154, 155), (157, 160), (177, 185), (187, 188), (218, 220),
+    (222, 222), (224, 253), (328, 328), (376, 381), (383, 386), (388, 403), (405, 408), (410, 419), (440, 456),
+    (499, 502), (504, 515), (517, 518), (525, 539), (541, 546), (584, 600), (639, 664), (695, 698), (700, 701),
+    (703, 719), (726, 728), (730, 731), (733, 738), (786, 787), (789, 792), (803, 806), (808, 813), (815, 817),
+    (819, 822), (847, 856), (858, 858), (860, 866), (992, 992), (994, 1010), (1044, 1058), (1106, 1110),
+];
+
+#[rustfmt::skip]
+const VAL: Ranges = &[
+    (3, 3), (12, 18), (35, 36), (38, 39), (92, 110), (221, 221), (268, 278), (329, 332), (344, 346), (519, 524),
+    (552, 565), (625, 627), (629, 630), (632, 638), (770, 771), (775, 775), (777, 778), (780, 784), (794, 800),
+    (802, 802), (904, 917), (919, 931), (962, 963), (966, 969), (971, 972), (1059, 1073),
+];
+
+#[rustfmt::skip]
+const TEST: Ranges = &[
+    (77, 91), (111, 119), (140, 140), (142, 148), (265, 266), (279, 282), (307, 314), (333, 343), (481, 498),
+    (547, 551), (601, 604), (606, 624), (827, 831), (833, 842), (844, 846), (932, 933), (935, 943), (1026, 1043),
+];
+
+#[rustfmt::skip]
+const MINI_TRAIN: Ranges = &[
+    (61, 61), (553, 553), (655, 655), (757, 757), (796, 796), (1077, 1077), (1094, 1094), (1100, 1100),
+];
+
+const MINI_VAL: Ranges = &[(103, 103), (916, 916)];
+
+/// The splits that every version knows.
+pub const BUILT_IN_SPLITS: [&str; 7] =
+    ["train", "val", "test", "mini_train", "mini_val", "train_detect", "train_track"];
+
+/// Names of the scenes of a built-in split, sorted.
+pub fn built_in_split(name: &str) -> Option<Vec<String>> {
+    let parts: &[Ranges] = match name {
+        "train" => &[TRAIN_DETECT, TRAIN_TRACK],
+        "val" => &[VAL],
+        "test" => &[TEST],
+        "mini_train" => &[MINI_TRAIN],
+        "mini_val" => &[MINI_VAL],
+        "train_detect" => &[TRAIN_DETECT],
+        "train_track" => &[TRAIN_TRACK],
+        _ => return None,
+    };
+    let ranges = parts.iter().flat_map(|ranges| ranges.iter());
+    let mut numbers: Vec<u16> = ranges.flat_map(|(first, last)| *first..=*last).collect();
+    numbers.sort_unstable();
+    Some(numbers.into_iter().map(|number| format!("scene-{number:04}")).collect())
+}
+
+/// The file of custom splits, in the folder of tables.
+pub const SPLITS_FILE: &str = "splits.json";
+
+impl Tables {
+    /// Names of the scenes of a split: a built-in one, else one of [`SPLITS_FILE`].
+    ///
+    /// A name may be of a scene that these tables do not have.
+    ///
+    /// **Errors**: no such file or no such split in it, or one that is no list of names.
+    pub fn scene_names_of_split(&self, split: &str) -> Result<Vec<String>, TablesError> {
+        if let Some(names) = built_in_split(split) {
+            return Ok(names);
+        }
+        let path = self.folder().join(SPLITS_FILE);
+        let wrong =
+            |reason: String| TablesError::Split { path: path.clone(), split: split.to_owned(), reason };
+        if !path.is_file() {
+            let built_in = BUILT_IN_SPLITS.join(", ");
+            return Err(wrong(format!("there is no such file; built in are: {built_in}")));
+        }
+        let text = std::fs::read(&path).map_err(|source| TablesError::Read { path: path.clone(), source })?;
+        let splits: BTreeMap<String, serde_json::Value> =
+            serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
+        let Some(listed) = splits.get(split) else {
+            let known: Vec<&str> = splits.keys().map(String::as_str).collect();
+            return Err(wrong(format!("it has: {}", known.join(", "))));
+        };
+        let names = listed.as_array().and_then(|names| {
+            names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        names.ok_or_else(|| wrong("it is no list of names of scenes".to_owned()))
+    }
+
+    /// Scenes of a split that these tables have, in the order of their table; all of them without a split.
+    ///
+    /// **Errors**: those of [`Self::scene_names_of_split`].
+    pub fn scenes_of_split(&self, split: Option<&str>) -> Result<Vec<Id<Scene>>, TablesError> {
+        let names: Option<BTreeSet<String>> =
+            split.map(|split| self.scene_names_of_split(split)).transpose()?.map(|n| n.into_iter().collect());
+        let is_listed = |scene: &Scene| names.as_ref().is_none_or(|names| names.contains(&scene.name));
+        Ok(self.scenes.iter().filter(|(_, scene)| is_listed(scene)).map(|(id, _)| id).collect())
+    }
+
+    /// Samples of a split, scene by scene and by time; all of them without a split.
+    ///
+    /// **Errors**: those of [`Self::scene_names_of_split`]; a split of which these tables have no sample, with those
+    /// built-in ones of which they have some.
+    pub fn samples_of_split(&self, split: Option<&str>) -> Result<Vec<Id<Sample>>, TablesError> {
+        let scenes = self.scenes_of_split(split)?;
+        let samples: Vec<Id<Sample>> =
+            scenes.iter().flat_map(|scene| self.samples_of(*scene)).copied().collect();
+        if let (Some(split), true) = (split, samples.is_empty()) {
+            let reason = format!("no sample of it is in these tables; {}", self.splits_in_words());
+            let path = self.folder().to_owned();
+            return Err(TablesError::Split { path, split: split.to_owned(), reason });
+        }
+        Ok(samples)
+    }
+
+    fn splits_in_words(&self) -> String {
+        let has_samples = |split: &&str| {
+            let names: BTreeSet<String> = built_in_split(split).unwrap_or_default().into_iter().collect();
+            self.scenes.iter().any(|(id, s)| names.contains(&s.name) && !self.samples_of(id).is_empty())
+        };
+        let known: Vec<&str> = BUILT_IN_SPLITS.into_iter().filter(has_samples).collect();
+        match known.as_slice() {
+            [] => "nor of any built-in split".to_owned(),
+            known => format!("of these there are some: {}", known.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nuscenes::Sensors;
+    use crate::nuscenes::fixture::Fixture;
+
+    #[test]
+    fn built_in_splits_share_a_thousand_scenes() {
+        let sizes: Vec<usize> = BUILT_IN_SPLITS.iter().map(|s| built_in_split(s).unwrap().len()).collect();
+        assert_eq!(sizes, [700, 150, 150, 8, 2, 350, 350]);
+        let all: BTreeSet<String> =
+            ["train", "val", "test"].into_iter().flat_map(|s| built_in_split(s).unwrap()).collect();
+        assert_eq!(all.len(), 1000);
+        let halves: BTreeSet<String> =
+            ["train_detect", "train_track"].into_iter().flat_map(|s| built_in_split(s).unwrap()).collect();
+        assert_eq!(halves, built_in_split("train").unwrap().into_iter().collect());
+        assert_eq!(built_in_split("mini_val").unwrap(), ["scene-0103", "scene-0916"]);
+        // The small version has scenes of both others, whatever its splits are called.
+        assert!(["mini_train", "mini_val"].iter().all(|s| built_in_split(s).unwrap().iter().all(|n| all.contains(n))));
+        assert!(built_in_split("ours").is_none());
+    }
+
+    #[test]
+    fn custom_splits_name_scenes_and_built_in_names_win() {
+        let fixture = Fixture::new();
+        let tables = Tables::read(fixture.root(), "v1.0-test", Sensors::Lidar).unwrap();
+        let said = |split: &str| tables.samples_of_split(Some(split)).unwrap_err().to_string();
+        assert!(
+            said("ours").contains("splits.json") && said("ours").contains("mini_val"),
+            "{}",
+            said("ours")
+        );
+        fixture.write(
+            "v1.0-test/splits.json",
+            r#"{"ours":["two","nowhere"],"none":[],"val":["one"],"odd":[1],"word":"two"}"#,
+        );
+        let tokens = |split| -> Vec<String> {
+            let samples = tables.samples_of_split(split).unwrap();
+            samples.iter().map(|id| tables.samples[*id].token.to_string()).collect()
+        };
+        assert_eq!(tokens(Some("ours")), ["s3"]);
+        assert_eq!(tokens(None), ["s1", "s2", "s3"]);
+        assert!(said("none").contains("no sample of it"), "{}", said("none"));
+        assert!(said("val").contains("nor of any built-in split"), "{}", said("val"));
+        assert!(said("other").contains("it has: none, odd, ours, val, word"), "{}", said("other"));
+        assert!(said("odd").contains("no list of names") && said("word").contains("no list of names"));
+        fixture.set("scene", "c1", "name", "scene-0103");
+        let tables = Tables::read(fixture.root(), "v1.0-test", Sensors::Lidar).unwrap();
+        assert_eq!(tables.samples_of_split(Some("mini_val")).unwrap().len(), 2);
+        let said = tables.samples_of_split(Some("mini_train")).unwrap_err().to_string();
+        assert!(said.contains("there are some: val, mini_val"), "{said}");
+    }
+}
