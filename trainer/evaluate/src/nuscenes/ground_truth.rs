@@ -2,6 +2,7 @@
 
 use super::geometry::Region;
 use super::names::{Attribute, DetectionClass};
+use pilotis_datasets::nuscenes::TablesError;
 use std::collections::HashMap;
 
 /// How a split came to be, which decides how results are read against it.
@@ -66,8 +67,35 @@ pub struct GroundTruthSample {
 }
 
 /// A ground truth that cannot be evaluated against.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum GroundTruthError {
+    /// The split is not there, or not what it should be.
+    #[error(transparent)]
+    Tables(#[from] TablesError),
+    /// A split of the benchmark, and tables of another version than that which has its samples.
+    #[error("split `{split}` is one of a version whose name ends with `{ending}`, and these tables are `{version}`")]
+    OtherVersion {
+        /// The split.
+        split: String,
+        /// The version of the tables.
+        version: String,
+        /// What its name should end with.
+        ending: &'static str,
+    },
+    /// The LiDAR recorded nothing at a sample, so that no range can be told.
+    #[error("sample `{token}` has no key frame of the LiDAR")]
+    NoLidar {
+        /// The sample.
+        token: String,
+    },
+    /// An object has several attributes, or one that the benchmark does not know.
+    #[error("annotation `{annotation}` has the attributes `{names}` instead of at most one of the benchmark's")]
+    Attribute {
+        /// The object.
+        annotation: String,
+        /// What it has.
+        names: String,
+    },
     /// The split has no sample.
     #[error("the split has no samples")]
     NoSamples,

@@ -36,6 +36,7 @@
 mod config;
 mod curves;
 mod error;
+mod from_tables;
 mod geometry;
 mod ground_truth;
 mod matching;
