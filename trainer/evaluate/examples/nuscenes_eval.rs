@@ -8,9 +8,22 @@ use pilotis_evaluate::nuscenes::{Config, GroundTruth, Results, evaluate};
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    let Err(error) = run() else { return ExitCode::SUCCESS };
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    let _ = writeln!(std::io::stderr(), "error: {words}");
+    ExitCode::FAILURE
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let [data, version, split, out, files @ ..] = arguments.as_slice() else {
         return Err("usage: nuscenes_eval DATA VERSION SPLIT OUT RESULTS...".into());

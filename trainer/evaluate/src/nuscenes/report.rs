@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::curves::Curves;
 use super::names::{DetectionClass, N_CLASSES, N_ERRORS, TpError};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::fmt;
 
 /// Figures of a class.
@@ -38,7 +38,7 @@ pub struct Report {
     /// Every class, in the order of [`DetectionClass::ALL`].
     pub classes: Vec<ClassReport>,
     /// What the results say of themselves.
-    pub meta: Map<String, Value>,
+    pub meta: Vec<(String, Value)>,
     /// Samples of the split.
     pub n_samples: usize,
     /// Pairs of boxes, next to each other by score, of one class and the same score but of different samples: where

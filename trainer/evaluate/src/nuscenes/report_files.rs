@@ -50,7 +50,7 @@ impl Report {
             ("nd_score", Json::Number(self.detection_score())),
             ("eval_time", Json::Number(self.eval_time_s)),
             ("cfg", config(&self.config)),
-            ("meta", Json::Any(Value::Object(self.meta.clone()))),
+            ("meta", Json::Object(self.meta.iter().map(|(k, v)| (k.clone(), Json::Any(v.clone()))).collect())),
         ]);
         summary.to_text()
     }

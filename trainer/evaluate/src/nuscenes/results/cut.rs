@@ -72,11 +72,16 @@ pub(super) struct Batches<R> {
     offset: u64,
     expect: Expect,
     at_end: bool,
+    block_bytes: usize,
 }
 
 impl<R: Read> Batches<R> {
     pub(super) fn new(stream: R) -> Self {
-        Self { stream, rest: Vec::new(), offset: 0, expect: Expect::Start, at_end: false }
+        Self::with_blocks(stream, BLOCK_BYTES)
+    }
+
+    pub(super) fn with_blocks(stream: R, block_bytes: usize) -> Self {
+        Self { stream, rest: Vec::new(), offset: 0, expect: Expect::Start, at_end: false, block_bytes }
     }
 
     /// The next block with at least one member, or the last one; `None` after it.
@@ -89,7 +94,7 @@ impl<R: Read> Batches<R> {
         let mut at = 0;
         while members.is_empty() && !self.at_end {
             // A value that goes on and on is scanned anew at twice the length, not block by block.
-            let n_wanted = BLOCK_BYTES.max(bytes.len());
+            let n_wanted = self.block_bytes.max(bytes.len());
             bytes.reserve_exact(n_wanted);
             let n_read = (&mut self.stream).take(n_wanted as u64).read_to_end(&mut bytes)?;
             self.at_end = n_read < n_wanted;
@@ -112,12 +117,11 @@ impl<R: Read> Batches<R> {
             match self.step(bytes, at, members) {
                 Ok(next) => at = next,
                 Err(Stop::Incomplete) if self.at_end => {
-                    let reason = if self.expect == Expect::Nothing && bytes[at..].iter().all(u8::is_ascii_whitespace) {
+                    // Nothing but white space stops a step where nothing is expected.
+                    if self.expect == Expect::Nothing {
                         return Ok(bytes.len());
-                    } else {
-                        "the file ends too early"
-                    };
-                    return Err(self.syntax(bytes.len(), reason));
+                    }
+                    return Err(self.syntax(bytes.len(), "the file ends too early"));
                 }
                 Err(Stop::Incomplete) => return Ok(at),
                 Err(Stop::Wrong(place, reason)) => return Err(self.syntax(place, reason)),
@@ -169,10 +173,8 @@ impl<R: Read> Batches<R> {
             return Ok(start + 1);
         }
         let value = start..value_end(bytes, start)?;
-        let (place, end) = match depth {
-            Depth::Top => (Place::Section, value.end),
-            Depth::Results => (Place::Sample, value.end),
-        };
+        let end = value.end;
+        let place = if depth == Depth::Top { Place::Section } else { Place::Sample };
         members.push(Member { place, key, value });
         self.expect = Expect::CommaOrEnd(depth);
         Ok(end)

@@ -20,7 +20,7 @@ pub use problem::{BoxField, BoxProblem, ResultsError};
 use super::names::{Attribute, DetectionClass};
 use cut::{Batches, Place};
 use rayon::prelude::*;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
@@ -65,8 +65,8 @@ pub struct SampleResults {
 /// Boxes of all samples, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Results {
-    /// What the file says of itself, which is kept as it is.
-    pub meta: Map<String, Value>,
+    /// What the file says of itself, kept as it is and in its order.
+    pub meta: Vec<(String, Value)>,
     /// Samples with their boxes.
     pub samples: Vec<SampleResults>,
 }
@@ -121,7 +121,7 @@ fn parse_samples(batch: &cut::Batch) -> Vec<Result<SampleResults, ResultsError>>
 
 #[derive(Default)]
 struct Collected {
-    meta: Option<Map<String, Value>>,
+    meta: Option<Vec<(String, Value)>>,
     has_results: bool,
     samples: Vec<SampleResults>,
     tokens: HashSet<String>,

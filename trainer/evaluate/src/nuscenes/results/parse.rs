@@ -5,7 +5,9 @@ use super::cut::{Batch, Member};
 use super::problem::{BoxField, BoxProblem, ResultsError};
 use super::{PredictedBox, SampleResults};
 use jiter::{Jiter, JiterError, JiterErrorType, Peek};
-use serde_json::{Map, Value};
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use std::fmt;
 
 /// About the length of a box in the file, to reserve space by.
 const BOX_BYTES: usize = 350;
@@ -40,17 +42,37 @@ pub(super) fn sample(batch: &Batch, member: &Member) -> Result<SampleResults, Re
 }
 
 /// A section of the file: what `meta` holds, and nothing for any other.
-pub(super) fn section(batch: &Batch, member: &Member) -> Result<Option<Map<String, Value>>, ResultsError> {
+pub(super) fn section(batch: &Batch, member: &Member) -> Result<Option<Vec<(String, Value)>>, ResultsError> {
     let name = key(batch, member)?;
     let text = &batch.bytes[member.value.clone()];
     if name == "meta" {
-        let meta = serde_json::from_slice(text);
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let meta = json.deserialize_map(Members).and_then(|meta| json.end().map(|()| meta));
         return meta.map(Some).map_err(|e| ResultsError::Section { section: "meta", reason: e.to_string() });
     }
     let mut json = Jiter::new(text).with_allow_inf_nan();
     let skipped = json.next_skip().and_then(|()| json.finish());
     skipped.map_err(|error| syntax(&error, batch.offset, member.value.start, None))?;
     Ok(None)
+}
+
+/// Members of an object in their order, which a map would not keep.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, Value)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
 }
 
 fn key(batch: &Batch, member: &Member) -> Result<String, ResultsError> {
