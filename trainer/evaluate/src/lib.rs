@@ -6,6 +6,7 @@ pub mod compare;
 pub mod found_cars;
 pub mod gate;
 pub mod kitti;
+pub mod nuscenes;
 pub mod plot;
 pub mod report;
 pub mod run;
