@@ -2,5 +2,6 @@
 
 pub mod center_distance;
 pub mod found_cars;
+pub mod waymo;
 
 pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};
