@@ -131,47 +131,61 @@ impl Segments {
     fn labels(&self, segment: &str, timestamp: i64) -> Result<Vec<(WaymoLabel, DVec3)>, DatasetError> {
         let file = self.component("lidar_box", segment)?;
         let mut labels = Vec::new();
-        for row in rows_of(&file, timestamp)? {
-            let refuse = |reason: String| file.refuse(row.group, row.first, reason);
-            let number = |column: &str| -> Result<Option<f64>, DatasetError> {
-                Ok(file.numbers(&format!("[LiDARBoxComponent].{column}"), row)?.pop().flatten())
+        for run in runs_of(&file, timestamp)? {
+            let name = |column: &str| format!("[LiDARBoxComponent].{column}");
+            let numbers = |column: &str| file.numbers(&name(column), run);
+            let integers = |column: &str| -> Result<Vec<i64>, DatasetError> {
+                let lists = file.integers(&name(column), run)?;
+                Ok(lists.iter().map(|l| l.as_ref().and_then(|l| l.first().copied()).unwrap_or(0)).collect())
             };
-            let integer = |column: &str| -> Result<i64, DatasetError> {
-                let lists = file.integers(&format!("[LiDARBoxComponent].{column}"), row)?;
-                Ok(lists.first().and_then(|l| l.as_ref()?.first().copied()).unwrap_or(0))
-            };
-            let mut bbox = [0.0; 7];
+            let mut bbox = vec![[0.0; 7]; run.n];
             let columns = ["center.x", "center.y", "center.z", "size.x", "size.y", "size.z", "heading"];
-            for (place, column) in bbox.iter_mut().zip(columns) {
-                let found = number(&format!("box.{column}"))?;
-                *place = found.ok_or_else(|| refuse(format!("has no `box.{column}`")))?;
+            for (place, column) in columns.into_iter().enumerate() {
+                for (row, number) in numbers(&format!("box.{column}"))?.into_iter().enumerate() {
+                    bbox[row][place] = number.ok_or_else(|| {
+                        file.refuse(run.group, run.first + row, format!("has no `box.{column}`"))
+                    })?;
+                }
             }
-            let speed = match (number("speed.x")?, number("speed.y")?) {
-                (Some(x), Some(y)) => Some([x, y, number("speed.z")?.unwrap_or(0.0)]),
-                _ => None,
-            };
-            let numbers = LabelNumbers {
-                type_number: integer("type")?,
-                bbox,
-                speed,
-                n_points: integer("num_lidar_points_in_box")?,
-                difficulty: integer("difficulty_level.detection")?,
-            };
-            labels.push(numbers.checked(labels.len()).map_err(refuse)?);
+            let speeds = [numbers("speed.x")?, numbers("speed.y")?, numbers("speed.z")?];
+            let (types, n_points) = (integers("type")?, integers("num_lidar_points_in_box")?);
+            let difficulties = integers("difficulty_level.detection")?;
+            for (row, bbox) in bbox.into_iter().enumerate() {
+                let speed = speeds[0][row].zip(speeds[1][row]);
+                let numbers = LabelNumbers {
+                    type_number: types[row],
+                    bbox,
+                    speed: speed.map(|(x, y)| [x, y, speeds[2][row].unwrap_or(0.0)]),
+                    n_points: n_points[row],
+                    difficulty: difficulties[row],
+                };
+                let label = numbers.checked(labels.len());
+                labels.push(label.map_err(|e| file.refuse(run.group, run.first + row, e))?);
+            }
         }
         Ok(labels)
     }
 }
 
-/// The rows of a frame, one by one.
-fn rows_of(file: &ParquetFile, timestamp: i64) -> Result<Vec<Rows>, DatasetError> {
-    let mut found = Vec::new();
+/// The rows of a frame, as few runs of neighbours as there are.
+fn runs_of(file: &ParquetFile, timestamp: i64) -> Result<Vec<Rows>, DatasetError> {
+    let mut runs: Vec<Rows> = Vec::new();
     for rows in file.groups() {
         let keys = file.keys(TIMESTAMP, rows)?;
-        let rows_here = keys.iter().enumerate().filter(|(_, key)| **key == timestamp);
-        found.extend(rows_here.map(|(first, _)| Rows { group: rows.group, first, n: 1 }));
+        for (row, _) in keys.iter().enumerate().filter(|(_, key)| **key == timestamp) {
+            match runs.last_mut() {
+                Some(run) if run.group == rows.group && run.first + run.n == row => run.n += 1,
+                _ => runs.push(Rows { group: rows.group, first: row, n: 1 }),
+            }
+        }
     }
-    Ok(found)
+    Ok(runs)
+}
+
+/// The rows of a frame, one by one.
+fn rows_of(file: &ParquetFile, timestamp: i64) -> Result<Vec<Rows>, DatasetError> {
+    let runs = runs_of(file, timestamp)?;
+    Ok(runs.iter().flat_map(|run| (0..run.n).map(|k| Rows { first: run.first + k, n: 1, ..*run })).collect())
 }
 
 fn only_row(file: &ParquetFile, timestamp: i64) -> Result<Rows, DatasetError> {
