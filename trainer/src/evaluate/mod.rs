@@ -3,6 +3,7 @@
 pub mod cars;
 mod cars_picture;
 pub mod deployed;
+pub mod waymo;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -15,6 +16,8 @@ pub enum EvaluateCommand {
     Package(deployed::PackageArgs),
     /// The same for cars alone: share found, false boxes a frame, the score to choose, pictures
     Cars(cars::CarsArgs),
+    /// Waymo's detection metric on files of `metrics.Objects`: AP and APH by type, range and level
+    Waymo(waymo::WaymoArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -22,5 +25,6 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
     match command {
         EvaluateCommand::Package(args) => deployed::run(args),
         EvaluateCommand::Cars(args) => cars::run(args),
+        EvaluateCommand::Waymo(args) => waymo::run(args),
     }
 }

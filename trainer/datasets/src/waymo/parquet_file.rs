@@ -34,9 +34,11 @@ impl ParquetFile {
         let reader = reader.map_err(|e| refuse(format!("is no Parquet file: {e}")))?;
         let schema = reader.metadata().file_metadata().schema_descr();
         // A list's leaf lies below its column, whose own name holds dots.
-        let named = schema.columns().iter().enumerate().filter_map(|(idx, column)| {
-            Some((column.path().parts().first()?.clone(), idx))
-        });
+        let named = schema
+            .columns()
+            .iter()
+            .enumerate()
+            .filter_map(|(idx, column)| Some((column.path().parts().first()?.clone(), idx)));
         let columns = named.collect();
         Ok(Self { path: path.to_owned(), reader, columns })
     }

@@ -1,9 +1,7 @@
 //! Version 1: a TFRecord file a segment, a `Frame` a record.
 
 use super::frame::{LabelNumbers, RawFrame, RawLaser, rigid};
-use super::image::{
-    Calibration, MAX_IMAGE_VALUES, PixelPoses, RangeImage, TOP, check_poses,
-};
+use super::image::{Calibration, MAX_IMAGE_VALUES, PixelPoses, RangeImage, TOP, check_poses};
 use super::tfrecord::{self, RecordPlace};
 use super::{files_in, proto, segment_name};
 use crate::DatasetError;
@@ -91,10 +89,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<RawFrame, String> {
 }
 
 /// `None` for a laser without a first return.
-fn laser_of(
-    laser: &proto::Laser,
-    calibration: &proto::LaserCalibration,
-) -> Result<Option<RawLaser>, String> {
+fn laser_of(laser: &proto::Laser, calibration: &proto::LaserCalibration) -> Result<Option<RawLaser>, String> {
     let compressed = |of: &Option<proto::RangeImage>| {
         of.as_ref().and_then(|r| r.range_image_compressed.clone()).filter(|bytes| !bytes.is_empty())
     };

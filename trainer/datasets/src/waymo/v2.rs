@@ -111,8 +111,7 @@ impl Segments {
                 .map_err(|e| refuse(format!("the first return of laser {name} {e}")))?;
             let calibration = calibration_of(&calibrations, name)?;
             calibration.check(&first).map_err(|e| refuse(format!("laser {name} {e}")))?;
-            let poses =
-                if name == TOP { Some(poses_of(&pixel_poses, timestamp, &first)?) } else { None };
+            let poses = if name == TOP { Some(poses_of(&pixel_poses, timestamp, &first)?) } else { None };
             let mut returns = vec![first];
             if second_returns
                 && let Some((shape, values)) = image(&lidar, "[LiDARComponent].range_image_return2", row)?
@@ -200,11 +199,7 @@ fn only_row(file: &ParquetFile, timestamp: i64) -> Result<Rows, DatasetError> {
 }
 
 /// Shape and values of an image; `None` where the row has none.
-fn image(
-    file: &ParquetFile,
-    column: &str,
-    row: Rows,
-) -> Result<Option<(Vec<i32>, Vec<f32>)>, DatasetError> {
+fn image(file: &ParquetFile, column: &str, row: Rows) -> Result<Option<(Vec<i32>, Vec<f32>)>, DatasetError> {
     let Some(values) = file.floats(&format!("{column}.values"), row)?.pop().flatten() else {
         return Ok(None);
     };

@@ -29,7 +29,8 @@ pub fn average_precision(points: &[(f64, f64)]) -> f64 {
         while rest - MAX_RECALL_STEP > recall + STEP_SLACK {
             rest -= MAX_RECALL_STEP;
         }
-        sum += (recall_above - rest) * precision_above + (rest - recall) * (precision + precision_above) / 2.0;
+        sum +=
+            (recall_above - rest) * precision_above + (rest - recall) * (precision + precision_above) / 2.0;
         above = Some((precision, recall));
     }
     above.map_or(0.0, |(precision, recall)| sum + precision * recall)

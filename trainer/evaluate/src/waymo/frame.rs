@@ -209,7 +209,8 @@ fn groups(edges: &[Edge], n_predictions: usize, n_ground_truths: usize) -> Vec<V
         node
     }
     for edge in edges {
-        let (a, b) = (root(&mut parent, edge.prediction), root(&mut parent, n_predictions + edge.ground_truth));
+        let (a, b) =
+            (root(&mut parent, edge.prediction), root(&mut parent, n_predictions + edge.ground_truth));
         // The lowest node is the root, and so groups stand in the order of their first predictions.
         parent[a.max(b)] = a.min(b);
     }
@@ -254,8 +255,7 @@ fn tally_group(
             let prediction = &predictions[rows[row]];
             if let Some(column) = *column {
                 is_found[column] = true;
-                let accuracy =
-                    heading_accuracy(&prediction.bbox, &ground_truths[columns[column]].bbox);
+                let accuracy = heading_accuracy(&prediction.bbox, &ground_truths[columns[column]].bbox);
                 counts.true_positives[from..to].iter_mut().for_each(|count| *count += 1);
                 counts.heading[from..to].iter_mut().for_each(|sum| *sum += accuracy);
             } else if !prediction.in_no_label_zone {

@@ -117,7 +117,14 @@ fn ground_truths_have_levels_by_their_points_and_none_without_points() {
 
 #[test]
 fn a_score_reaches_its_own_cutoff() {
-    for (score, last) in [(0.29, Some(29)), (0.289_999, Some(28)), (1.0, Some(100)), (7.5, Some(100)), (0.0, Some(0)), (-0.1, None)] {
+    for (score, last) in [
+        (0.29, Some(29)),
+        (0.289_999, Some(28)),
+        (1.0, Some(100)),
+        (7.5, Some(100)),
+        (0.0, Some(0)),
+        (-0.1, None),
+    ] {
         let case = Case::default().ground_truth(at(10.0), Level::One).prediction(at(10.0), score);
         let reached = (0..N_CUTOFFS).rfind(|idx| case.counts(RangeBand::All, Level::One, *idx)[0] == 1);
         assert_eq!(reached, last, "{score}");
@@ -161,15 +168,17 @@ fn a_range_matches_within_itself_and_counts_height() {
 
 #[test]
 fn precision_is_weighed_by_heading_and_recall_is_not() {
-    for (heading, weight) in
-        [(0.3, 1.0 - 0.3 / PI), (PI, 0.0), (2.0 * PI, 1.0), (-0.3, 1.0 - 0.3 / PI), (4.0 * PI - 0.3, 1.0 - 0.3 / PI)]
-    {
+    for (heading, weight) in [
+        (0.3, 1.0 - 0.3 / PI),
+        (PI, 0.0),
+        (2.0 * PI, 1.0),
+        (-0.3, 1.0 - 0.3 / PI),
+        (4.0 * PI - 0.3, 1.0 - 0.3 / PI),
+    ] {
         let turned = LabelBox { heading, size: [1.0, 1.0, 1.0], ..at(10.0) };
         let still = LabelBox { size: [1.0, 1.0, 1.0], ..at(10.0) };
-        let case = Case::default()
-            .ground_truth(still, Level::One)
-            .prediction(turned, 0.5)
-            .prediction(at(20.0), 0.5);
+        let case =
+            Case::default().ground_truth(still, Level::One).prediction(turned, 0.5).prediction(at(20.0), 0.5);
         let report = case.report();
         let figures = report.of(ObjectType::Pedestrian, RangeBand::All, Level::One).unwrap();
         let point = figures.curve[0];
@@ -223,11 +232,8 @@ fn curves_become_numbers_as_the_official_operation_has_it() {
 
 #[test]
 fn overlaps_are_those_of_geometry() {
-    let vehicle = |x: f64, y: f64, heading: f64| LabelBox {
-        center: [x, y, 0.5],
-        size: [4.0, 2.0, 1.5],
-        heading,
-    };
+    let vehicle =
+        |x: f64, y: f64, heading: f64| LabelBox { center: [x, y, 0.5], size: [4.0, 2.0, 1.5], heading };
     let a = vehicle(1.0, 2.0, 0.3);
     for half_turns in [0.0, 1.0, -1.0, 2.0] {
         assert!(close(overlap_3d(&a, &vehicle(1.0, 2.0, 0.3 + half_turns * PI)), 1.0));
@@ -260,7 +266,8 @@ fn what_is_written_is_read_again_and_order_changes_nothing() {
     assert_eq!(std::fs::read(&path).unwrap(), case.predictions.encode());
     let report = case.report();
     assert!(report.figures.iter().filter(|f| f.average_precision > 0.05).count() > 3, "{report}");
-    let mut turned = Case { ground_truths: case.ground_truths.clone(), predictions: case.predictions.clone() };
+    let mut turned =
+        Case { ground_truths: case.ground_truths.clone(), predictions: case.predictions.clone() };
     turned.ground_truths.objects.reverse();
     turned.predictions.objects.reverse();
     assert_eq!(turned.report(), report);
@@ -276,7 +283,9 @@ fn many() -> Case {
             let spread = f64::from(n * 7 % 30);
             let bbox = LabelBox { center: [10.0 + 1.5 * spread, f64::from(n % 3), 0.0], ..at(0.0) };
             let level = if n % 2 == 0 { Level::One } else { Level::Two };
-            case.ground_truths.objects.push(WaymoObject { level: Some(level), ..object(of_truths, bbox, 1.0) });
+            case.ground_truths
+                .objects
+                .push(WaymoObject { level: Some(level), ..object(of_truths, bbox, 1.0) });
             for m in 0..3_u32 {
                 let moved = LabelBox {
                     center: [bbox.center[0] + 0.3 * f64::from((n + m) % 4), bbox.center[1], 0.0],
@@ -322,7 +331,10 @@ fn broken_records_are_errors_that_name_file_and_record() {
     // An object without a label; then one without a frame.
     std::fs::write(&path, [0x0a, 0x00]).unwrap();
     let error = WaymoObjects::read(&path).unwrap_err().to_string();
-    assert!(error.contains("objects.bin") && error.contains("object 1") && error.contains("no label"), "{error}");
+    assert!(
+        error.contains("objects.bin") && error.contains("object 1") && error.contains("no label"),
+        "{error}"
+    );
 }
 
 /// The table that is published with the official tool's example, level 1 and 2, AP and APH.
@@ -368,7 +380,8 @@ fn the_published_example_is_reproduced_but_for_one_overlap_that_the_official_too
     assert_eq!(ground_truths.frames().len(), 20);
     let report = evaluate(&ground_truths, &predictions, &Settings::default()).unwrap();
     for (object_type, band, level, difference) in differences(&report) {
-        let is_touched = object_type == ObjectType::Vehicle && matches!(band, RangeBand::All | RangeBand::Middle);
+        let is_touched =
+            object_type == ObjectType::Vehicle && matches!(band, RangeBand::All | RangeBand::Middle);
         assert!(is_touched || difference < 1e-6, "{object_type:?} {band:?} {level:?} {difference}");
     }
     // These are the answers of the official compiled operation, which takes boxes in single precision and finds
@@ -388,7 +401,8 @@ fn the_published_example_is_reproduced_but_for_one_overlap_that_the_official_too
     };
     let mut lost: Vec<&mut WaymoObject> = predictions.objects.iter_mut().filter(is_the_pair).collect();
     assert_eq!(lost.len(), 1);
-    let twin = ground_truths.objects.iter().filter(|g| g.bbox.center == lost[0].bbox.center).collect::<Vec<_>>();
+    let twin =
+        ground_truths.objects.iter().filter(|g| g.bbox.center == lost[0].bbox.center).collect::<Vec<_>>();
     assert_eq!(twin.len(), 1);
     assert_eq!(twin[0].bbox.size, lost[0].bbox.size);
     assert!(close(twin[0].bbox.heading - lost[0].bbox.heading, PI));

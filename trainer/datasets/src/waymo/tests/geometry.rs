@@ -34,7 +34,11 @@ fn wall(rows: &[f64; HEIGHT]) -> RangeImage {
     RangeImage::new(&[HEIGHT as i32, WIDTH as i32, 4], values).unwrap()
 }
 
-fn points(calibration: &Calibration, rows: &[f64; HEIGHT], poses: Option<(&PixelPoses, &DMat4)>) -> Vec<Point> {
+fn points(
+    calibration: &Calibration,
+    rows: &[f64; HEIGHT],
+    poses: Option<(&PixelPoses, &DMat4)>,
+) -> Vec<Point> {
     let mut points = Vec::new();
     append_points(&wall(rows), calibration, poses, false, &mut points);
     points

@@ -203,13 +203,11 @@ pub(super) fn write_v2(split: &Path, frames: &[Frame], rows_per_group: usize) {
     let timestamps = |n: &dyn Fn(&Frame) -> usize| -> Vec<Option<i64>> {
         frames.iter().flat_map(|f| vec![Some(f.timestamp); n(f)]).collect()
     };
-    let key = |n: &dyn Fn(&Frame) -> usize| {
-        Column::Int64("key.frame_timestamp_micros".to_owned(), timestamps(n))
-    };
+    let key =
+        |n: &dyn Fn(&Frame) -> usize| Column::Int64("key.frame_timestamp_micros".to_owned(), timestamps(n));
     let lasers: Vec<&Laser> = frames.iter().flat_map(|f| &f.lasers).collect();
-    let names = |of: &[&Laser]| {
-        Column::Int32("key.laser_name".to_owned(), of.iter().map(|l| Some(l.name)).collect())
-    };
+    let names =
+        |of: &[&Laser]| Column::Int32("key.laser_name".to_owned(), of.iter().map(|l| Some(l.name)).collect());
     write(
         "vehicle_pose",
         vec![
@@ -220,7 +218,11 @@ pub(super) fn write_v2(split: &Path, frames: &[Frame], rows_per_group: usize) {
             ),
         ],
     );
-    let images = |of: &[&Laser], component: &str, name: &str, channels: i32, values: &dyn Fn(&Laser) -> Option<Vec<f32>>| {
+    let images = |of: &[&Laser],
+                  component: &str,
+                  name: &str,
+                  channels: i32,
+                  values: &dyn Fn(&Laser) -> Option<Vec<f32>>| {
         let shape = |l: &&Laser| values(l).map(|_| vec![l.shape[0], l.shape[1], channels]);
         vec![
             Column::Floats(format!("[{component}].{name}.values"), of.iter().map(|l| values(l)).collect()),
@@ -255,19 +257,15 @@ pub(super) fn write_v2(split: &Path, frames: &[Frame], rows_per_group: usize) {
             ),
             Column::Doubles(
                 calibration("beam_inclination.values"),
-                first
-                    .iter()
-                    .map(|l| (!l.inclinations.is_empty()).then(|| l.inclinations.clone()))
-                    .collect(),
+                first.iter().map(|l| (!l.inclinations.is_empty()).then(|| l.inclinations.clone())).collect(),
             ),
         ],
     );
     let labels: Vec<&Label> = frames.iter().flat_map(|f| &f.labels).collect();
     let name = |name: &str| format!("[LiDARBoxComponent].{name}");
     let mut columns = vec![key(&|f| f.labels.len())];
-    for (k, part) in ["center.x", "center.y", "center.z", "size.x", "size.y", "size.z", "heading"]
-        .into_iter()
-        .enumerate()
+    for (k, part) in
+        ["center.x", "center.y", "center.z", "size.x", "size.y", "size.z", "heading"].into_iter().enumerate()
     {
         let values = labels.iter().map(|l| Some(l.bbox[k])).collect();
         columns.push(Column::Double(name(&format!("box.{part}")), values));

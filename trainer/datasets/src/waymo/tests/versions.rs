@@ -27,7 +27,10 @@ fn both_versions_give_the_same_points_and_objects() {
                     let (a, b) = (v1.load(idx).unwrap(), v2.load(idx).unwrap());
                     assert_eq!(a, b);
                     assert_eq!(v1.load_frame(idx).unwrap(), v2.load_frame(idx).unwrap());
-                    assert_eq!((a.name.as_str(), v1.name(idx)), (format!("{SEGMENT}/00{idx}").as_str(), v2.name(idx)));
+                    assert_eq!(
+                        (a.name.as_str(), v1.name(idx)),
+                        (format!("{SEGMENT}/00{idx}").as_str(), v2.name(idx))
+                    );
                 }
                 let error = v2.load(2).unwrap_err().to_string();
                 assert_eq!(error, v1.load(2).unwrap_err().to_string());
