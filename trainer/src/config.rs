@@ -2,6 +2,7 @@
 //! (the same tables as in a package's manifest) and how to train it.
 
 use anyhow::{Context, bail, ensure};
+use pilotis_datasets::waymo::WaymoSettings;
 use pilotis_spec::{
     BoxesSpec, EncoderSpec, Grid, HeadLayout, InputStatistics, Manifest, PillarsSpec, PointsSpec, manifest,
 };
@@ -130,6 +131,8 @@ pub enum DatasetKind {
     Kitti,
     /// nuScenes' tables.
     Nuscenes,
+    /// Waymo Open Dataset, version 1 (TFRecords) or 2 (Parquet).
+    Waymo,
 }
 
 /// Where samples come from.
@@ -149,6 +152,9 @@ pub struct DatasetConfig {
     /// Sweeps put together into one cloud.
     #[serde(default = "default_n_sweeps")]
     pub n_sweeps: u32,
+    /// Which points of Waymo's frames are taken; not read for other kinds.
+    #[serde(default)]
+    pub waymo: WaymoSettings,
 }
 
 fn default_min_points() -> u32 {

@@ -16,6 +16,7 @@ pub mod kitti;
 mod loader;
 pub mod nuscenes;
 pub mod nuscenes_frames;
+pub mod waymo;
 
 pub use geometry::{BoxTest, points_in_box};
 pub use kind::{Convention, Kind};
@@ -101,6 +102,16 @@ pub enum DatasetError {
     File {
         /// The file.
         path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A record or row of a binary file is not what its format says.
+    #[error("`{}` record {record}: {reason}", .path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        record: usize,
         /// What is wrong with it.
         reason: String,
     },

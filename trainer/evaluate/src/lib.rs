@@ -10,5 +10,6 @@ pub mod nuscenes;
 pub mod plot;
 pub mod report;
 pub mod run;
+pub mod waymo;
 
 pub use center_distance::{CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate};

@@ -8,7 +8,7 @@ pub mod stats;
 pub use augment::augment;
 pub use pilotis_datasets::{
     BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes_frames,
-    points_in_box, read_xyzi,
+    points_in_box, read_xyzi, waymo,
 };
 
 use crate::config::{DatasetConfig, DatasetKind};
@@ -83,18 +83,26 @@ pub fn open(config: &DatasetConfig, root: Option<&Path>, split: &str) -> anyhow:
     let root = root.unwrap_or(&config.root);
     match config.kind {
         DatasetKind::Kitti => {
-            if config.n_sweeps != 1 {
-                let reason =
-                    format!("{} sweeps: KITTI's frames are single sweeps; use n_sweeps = 1", config.n_sweeps);
-                return Err(DatasetError::Unsupported { setting: "n_sweeps", reason }.into());
-            }
+            single_sweeps_only(config, "KITTI's")?;
             Ok(Box::new(kitti::KittiDataset::open(root, split, config.rename.clone())?))
         }
         DatasetKind::Nuscenes => {
-            let reason = "`nuscenes` is not yet read by this version; supported: `kitti`".to_owned();
+            let reason = "`nuscenes` is not yet read by this version; supported: `kitti`, `waymo`".to_owned();
             Err(DatasetError::Unsupported { setting: "kind", reason }.into())
         }
+        DatasetKind::Waymo => {
+            single_sweeps_only(config, "Waymo's")?;
+            Ok(Box::new(waymo::WaymoDataset::open(root, split, config.rename.clone(), config.waymo)?))
+        }
     }
+}
+
+fn single_sweeps_only(config: &DatasetConfig, whose: &str) -> Result<(), DatasetError> {
+    if config.n_sweeps == 1 {
+        return Ok(());
+    }
+    let reason = format!("{} sweeps: {whose} frames are single sweeps; use n_sweeps = 1", config.n_sweeps);
+    Err(DatasetError::Unsupported { setting: "n_sweeps", reason })
 }
 
 #[cfg(test)]
@@ -113,6 +121,11 @@ mod tests {
         assert!(said.contains("not yet read") && said.contains("`kitti`"), "{said}");
         let sweeps = config("kind = \"kitti\"\nroot = \"nowhere\"\nn_sweeps = 10");
         assert!(open(&sweeps, None, "train").err().unwrap().to_string().contains("n_sweeps"));
+        let sweeps = config("kind = \"waymo\"\nroot = \"nowhere\"\nn_sweeps = 2");
+        assert!(open(&sweeps, None, "train").err().unwrap().to_string().contains("n_sweeps"));
+        let waymo = config("kind = \"waymo\"\nroot = \"nowhere\"\n[waymo]\nsecond_returns = true");
+        assert!(waymo.waymo.second_returns && !waymo.waymo.drop_no_label_zones);
+        assert!(open(&waymo, None, "training").err().unwrap().to_string().contains("nowhere"));
     }
 
     #[test]

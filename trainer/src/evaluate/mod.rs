@@ -4,10 +4,11 @@ pub mod cars;
 mod cars_picture;
 pub mod compare;
 pub mod deployed;
-pub mod kitti;
 pub mod exit;
 pub mod gate;
+pub mod kitti;
 pub mod report;
+pub mod waymo;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -28,6 +29,8 @@ pub enum EvaluateCommand {
     Gate(gate::GateArgs),
     /// A run as one file of HTML
     Report(report::ReportArgs),
+    /// Waymo's detection metric on files of `metrics.Objects`: AP and APH by type, range and level
+    Waymo(waymo::WaymoArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -39,5 +42,6 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
         EvaluateCommand::Compare(args) => compare::run(args),
         EvaluateCommand::Gate(args) => gate::run(args),
         EvaluateCommand::Report(args) => report::run(args),
+        EvaluateCommand::Waymo(args) => waymo::run(args),
     }
 }

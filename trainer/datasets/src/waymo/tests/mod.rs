@@ -1,0 +1,8 @@
+//! Tests of both versions: against each other, against trigonometry, and against broken files.
+
+mod geometry;
+mod hostile;
+mod parquet_writer;
+mod recorded;
+mod synthetic;
+mod versions;
