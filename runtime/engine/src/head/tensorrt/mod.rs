@@ -7,6 +7,7 @@
 pub mod calibration;
 pub mod measure;
 pub mod plan_file;
+pub mod roofline;
 pub mod text;
 
 pub use measure::RangeMeter;
