@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod demo;
 mod emulator;
+mod gpu_check;
 mod kernels;
 mod nuscenes_devkit;
 mod onnx_checker;
@@ -42,6 +43,8 @@ enum Chore {
     Kernels(kernels::Arguments),
     /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
     Emulator,
+    /// Everything that only a GPU can show, in one run and one report file.
+    GpuCheck(gpu_check::Arguments),
     /// The benches, or those of one stage.
     Bench(bench::Arguments),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Kernels(arguments) => kernels::run(&arguments),
         Chore::Emulator => emulator::run(),
+        Chore::GpuCheck(arguments) => gpu_check::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
     };
     match done {

@@ -94,8 +94,10 @@ pub struct Lowering<'a> {
     pub precision: Precision,
     /// Ranges of the tensors, where the precision [needs](Precision::needs_calibration) them.
     pub calibration: Option<&'a Calibration>,
-    /// Whether the canvas comes as `f32` even where the network computes in `f16`: for engines on the host.
-    pub wide_canvas: bool,
+    /// Whether an engine on the host runs it: then the canvas comes as `f32`, and an eight-bit network has `f32`
+    /// where the card has `f16`, with the same scales. (ONNX Runtime multiplies quantized numbers in `f16`
+    /// before it scales them, which overflows.)
+    pub on_host: bool,
 }
 
 /// The bytes of an ONNX model that computes `network` in a precision.
@@ -138,7 +140,9 @@ struct Lower<'a> {
 impl Lower<'_> {
     /// Element of maps, weights and biases.
     fn element(&self) -> i32 {
-        if self.lowering.precision.is_half() { element::FLOAT16 } else { element::FLOAT }
+        let Lowering { precision, on_host, .. } = self.lowering;
+        let is_half = precision.is_half() && !(*on_host && precision.needs_calibration());
+        if is_half { element::FLOAT16 } else { element::FLOAT }
     }
 
     fn shape(&self, tensor: &str) -> Shape {
@@ -147,7 +151,7 @@ impl Lower<'_> {
 
     /// Declares the canvas; yields what it is called as a map.
     fn input(&mut self, network: &Network) -> String {
-        let element = if self.lowering.wide_canvas { element::FLOAT } else { self.element() };
+        let element = if self.lowering.on_host { element::FLOAT } else { self.element() };
         self.graph.input(&network.input, network.input_shape, element);
         if element == self.element() {
             return network.input.clone();
@@ -204,9 +208,14 @@ impl Lower<'_> {
         };
         let amax = self.lowering.calibration.ok_or_else(missing)?.amax_of(tensor)?;
         let low = Low::of(self.lowering.precision);
-        let quantized = self.graph.quantize(tensor, low.scale(amax), low.zero());
+        let quantized = self.graph.quantize(tensor, self.scale(low.scale(amax)), low.zero());
         self.quantized.insert(tensor.to_owned(), quantized.clone());
         Ok(quantized)
+    }
+
+    /// A scale as the card has it, and the element that it is written in.
+    fn scale(&self, scale: f32) -> (f32, i32) {
+        (f32::from(half::f16::from_f32(scale)), self.element())
     }
 
     fn low_weight(&mut self, node: &Node, weight: &Weight) -> String {
@@ -218,7 +227,7 @@ impl Lower<'_> {
         let bytes = weight.values.iter().map(|v| low.encode(v / divisor)).collect();
         let name = format!("{}.weight", node.name);
         self.graph.proto.initializer.push(TensorProto::raw(&name, &weight.shape, low.element, bytes));
-        self.graph.dequantize(&name, scale, low.zero())
+        self.graph.dequantize(&name, self.scale(scale), low.zero())
     }
 
     /// Parameters of a node in the element of the maps; in `f16` they must be within its range.

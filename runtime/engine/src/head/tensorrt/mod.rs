@@ -91,7 +91,7 @@ impl Lowered {
             doc: String::new(),
             properties: vec![("pilotis.precision".to_owned(), precision.name().to_owned())],
         };
-        let lowering = Lowering { precision, calibration, wide_canvas: false };
+        let lowering = Lowering { precision, calibration, on_host: false };
         let onnx = lower(network, &lowering, &meta)?;
         let format = input_format(precision, network.input_shape[0]);
         let key = PlanKey {
