@@ -78,6 +78,8 @@ impl DeviceFault {
     pub const INVALID_HANDLE: Self = Self { code: 400 };
     /// The device still works on it.
     pub const NOT_READY: Self = Self { code: 600 };
+    /// What the device or its driver cannot do.
+    pub const NOT_SUPPORTED: Self = Self { code: 801 };
     /// What cannot stand in a graph.
     pub const CAPTURE_UNSUPPORTED: Self = Self { code: 900 };
 
