@@ -125,10 +125,11 @@ impl Buffers {
         let whole = |slot: Slot<u8>| self.arena.span(slot, 0..slot.len());
         let missing = || DeviceFault::INVALID_VALUE.while_building("bind the network's tensors");
         let tensors: Option<Vec<Span>> = self.boxes.tensor_spans(&self.arena).collect();
+        let workspace = self.workspace.and_then(whole);
         let memory = DeviceTensors {
             canvas: &whole(self.slots.canvas).ok_or_else(missing)?,
             tensors: &tensors.ok_or_else(missing)?,
-            workspace: self.workspace.and_then(whole).as_ref(),
+            workspace: workspace.as_ref(),
         };
         head.bind(stream, memory).map_err(|e| e.at(Stage::Head))
     }

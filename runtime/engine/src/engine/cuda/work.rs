@@ -21,10 +21,10 @@ pub(crate) struct Work {
     pub(super) pillars: CudaPillars,
     pub(super) bev: CudaBev,
     pub(super) boxes: CudaBoxes,
-    pub(super) buffers: Buffers,
+    pub(crate) buffers: Buffers,
     pub(super) marks: Marks,
     /// What the frame counted, as it came back last.
-    pub(super) state: Pinned<FrameState>,
+    pub(crate) state: Pinned<FrameState>,
     /// Whether a frame was begun and not ended: the next one starts from nothing.
     pub(super) is_dirty: bool,
 }
