@@ -2,6 +2,7 @@
 
 use super::{Lowered, PlanCache, PlanOrigin};
 use crate::bev::CanvasFormat;
+use crate::builder::{DeviceHeadSource, HeadChoice};
 use crate::device::cuda::{Device, DeviceFault, Stream};
 use crate::device::trt::{BoundContext, Context, Element, Engine, Flavour, Library, Memory, TensorInfo};
 use crate::error::{BuildError, BuildErrorKind};
@@ -25,6 +26,16 @@ pub struct TensorRtHead {
     canvas: CanvasFormat,
     workspace_bytes: usize,
     description: String,
+}
+
+/// TensorRT for RTX as what runs the network of an engine: plans are kept where the environment says.
+///
+/// Where the CPU runs the stages, ONNX Runtime runs the network.
+pub fn tensorrt(precision: Precision, calibration: Option<Calibration>) -> HeadChoice {
+    HeadChoice::Device(DeviceHeadSource::new(move |device, package| {
+        let cache = PlanCache::from_env()?;
+        Ok(Box::new(TensorRtHead::build(device, package, precision, calibration.as_ref(), &cache)?))
+    }))
 }
 
 impl TensorRtHead {
