@@ -21,25 +21,31 @@ struct SweepPart {
     float min_distance_m;
 };
 
+constexpr u32 MAX_PARTS = 32;
+
+struct PointsChunk {
+    u32 n_points;
+    u32 n_parts;
+    Column x;
+    Column y;
+    Column z;
+    Column intensity;
+    Column time_lag;
+    SweepPart parts[MAX_PARTS];
+};
+
 struct PointsParams {
     FrameState* state;
     const u8* raw;
-    const SweepPart* parts;
+    const PointsChunk* chunk;
     u32* block_kept;
     float4* points;
     float* time_lags;
     u32* cell_of;
     u32* first;
     u32* count;
-    u32 n_parts;
-    u32 n_points;
     u32 max_points;
     u32 needs_time_lag;
-    Column x;
-    Column y;
-    Column z;
-    Column intensity;
-    Column time_lag;
     float min[3];
     float max[3];
     float cell[2];
@@ -90,21 +96,22 @@ __device__ __forceinline__ float read(const u8* raw, const Column& column, u32 i
 }
 
 // The part of a point: the last that does not start after it.
-__device__ __forceinline__ const SweepPart& part_of(const PointsParams& p, u32 idx) {
-    u32 low = 0, high = p.n_parts;
+__device__ __forceinline__ const SweepPart& part_of(const PointsChunk& chunk, u32 idx) {
+    u32 low = 0, high = chunk.n_parts;
     while (high - low > 1) {
         u32 middle = (low + high) / 2;
-        if (p.parts[middle].first_point <= idx) low = middle; else high = middle;
+        if (chunk.parts[middle].first_point <= idx) low = middle; else high = middle;
     }
-    return p.parts[low];
+    return chunk.parts[low];
 }
 
 // A point in the frame of the key sweep, and whether it is kept; the first cause that applies.
 __device__ __forceinline__ Verdict take(const PointsParams& p, u32 idx, Point& point) {
-    const SweepPart& part = part_of(p, idx);
-    float x = read(p.raw, p.x, idx), y = read(p.raw, p.y, idx), z = read(p.raw, p.z, idx);
-    point.intensity = read(p.raw, p.intensity, idx);
-    point.time_lag = p.needs_time_lag ? read(p.raw, p.time_lag, idx) : 0.0f;
+    const PointsChunk& chunk = *p.chunk;
+    const SweepPart& part = part_of(chunk, idx);
+    float x = read(p.raw, chunk.x, idx), y = read(p.raw, chunk.y, idx), z = read(p.raw, chunk.z, idx);
+    point.intensity = read(p.raw, chunk.intensity, idx);
+    point.time_lag = p.needs_time_lag ? read(p.raw, chunk.time_lag, idx) : 0.0f;
     if (!(is_finite(x) && is_finite(y) && is_finite(z) && is_finite(point.intensity) &&
           is_finite(point.time_lag)))
         return NOT_FINITE;
@@ -142,9 +149,11 @@ __device__ __forceinline__ i64 to_sum(float value) {
 
 KERNEL(BLOCK) points_count(PointsParams p) {
     __shared__ u32 sums[WARP + 1];
-    u32 idx = blockIdx.x * BLOCK + threadIdx.x;
+    u32 idx = blockIdx.x * BLOCK + threadIdx.x, n_points = p.chunk->n_points;
+    // There are blocks for the largest chunk; those past the points of this one leave.
+    if (blockIdx.x * BLOCK >= n_points) return;
     Point point;
-    bool is_there = idx < p.n_points;
+    bool is_there = idx < n_points;
     Verdict verdict = is_there ? take(p, idx, point) : KEPT;
     u32 n_kept, n_lost;
     block_scan(is_there && verdict == KEPT, sums, n_kept);
@@ -163,7 +172,7 @@ KERNEL(BLOCK) points_count(PointsParams p) {
 // One block. A chunk goes on where the chunk before it ended.
 KERNEL(SCAN_BLOCK) points_offsets(PointsParams p) {
     __shared__ u32 sums[WARP + 1];
-    u32 n_blocks = (p.n_points + BLOCK - 1) / BLOCK;
+    u32 n_blocks = (p.chunk->n_points + BLOCK - 1) / BLOCK;
     u32 before = p.state->n_in_range;
     for (u32 from = 0; from < n_blocks; from += SCAN_BLOCK) {
         u32 b = from + threadIdx.x, total;
@@ -179,9 +188,10 @@ KERNEL(SCAN_BLOCK) points_offsets(PointsParams p) {
 
 KERNEL(BLOCK) points_keep(PointsParams p) {
     __shared__ u32 sums[WARP + 1];
-    u32 idx = blockIdx.x * BLOCK + threadIdx.x;
+    u32 idx = blockIdx.x * BLOCK + threadIdx.x, n_points = p.chunk->n_points;
+    if (blockIdx.x * BLOCK >= n_points) return;
     Point point;
-    bool is_kept = idx < p.n_points && take(p, idx, point) == KEPT;
+    bool is_kept = idx < n_points && take(p, idx, point) == KEPT;
     u32 total;
     u32 at = p.block_kept[blockIdx.x] + block_scan(is_kept, sums, total);
     is_kept = is_kept && at < p.max_points;

@@ -128,14 +128,13 @@ pub fn layout_asserts<T: DeviceStruct>() -> String {
 mod tests {
     use super::*;
     use crate::boxes::Rect;
-    use crate::points::{Column, PointsParams};
+    use crate::points::{Column, PointsChunk, PointsParams, SweepPart};
 
     #[test]
     fn structs_are_their_bytes_and_back() {
         let params = PointsParams {
             raw: 0x1122_3344_5566_7788,
-            n_points: 7,
-            z: Column { scalar: 1, offset_bytes: 8, stride_bytes: 20 },
+            max_points: 7,
             min: [1.0, -2.5, 3.0],
             ny: 9,
             ..PointsParams::default()
@@ -146,6 +145,12 @@ mod tests {
         assert_eq!(bytes[8..16], 0x1122_3344_5566_7788_u64.to_le_bytes());
         let offset = std::mem::offset_of!(PointsParams, min) + 4;
         assert_eq!(bytes[offset..offset + 4], (-2.5_f32).to_le_bytes());
+        let mut chunk = PointsChunk {
+            z: Column { scalar: 1, offset_bytes: 8, stride_bytes: 20 },
+            ..PointsChunk::default()
+        };
+        chunk.parts[31] = SweepPart { first_point: 9, time_lag_s: 0.5, ..SweepPart::default() };
+        assert_eq!(PointsChunk::read(&chunk.to_bytes()), chunk);
         let rect = Rect { cos: 0.25, max: [1.0, 2.0], ..Rect::default() };
         assert_eq!(Rect::read(&rect.to_bytes()), rect);
         assert_eq!(PointsParams::read(&[]), PointsParams::default());

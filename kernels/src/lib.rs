@@ -72,6 +72,7 @@ pub const MODULES: &[Module] = &[
             layout_asserts::<frame::FrameState>()
                 + &layout_asserts::<points::Column>()
                 + &layout_asserts::<points::SweepPart>()
+                + &layout_asserts::<points::PointsChunk>()
                 + &layout_asserts::<points::PointsParams>()
         },
     },

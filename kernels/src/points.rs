@@ -44,6 +44,32 @@ device_struct! {
     }
 }
 
+/// Sweeps of a chunk at most.
+pub const MAX_PARTS: usize = 32;
+
+device_struct! {
+    /// What stands in a chunk. It goes up with the chunk's bytes, so that what is launched is the same
+    /// whatever it says.
+    pub struct PointsChunk {
+        /// Points of the chunk.
+        pub n_points: u32,
+        /// Sweeps, or parts of them, in the chunk; at most [`MAX_PARTS`].
+        pub n_parts: u32,
+        /// Where x lies.
+        pub x: Column,
+        /// Where y lies.
+        pub y: Column,
+        /// Where z lies.
+        pub z: Column,
+        /// Where the intensity lies.
+        pub intensity: Column,
+        /// Where the time lag lies.
+        pub time_lag: Column,
+        /// The parts, in order.
+        pub parts: [SweepPart; MAX_PARTS],
+    }
+}
+
 device_struct! {
     /// Parameters of `points_count`, `points_offsets` and `points_keep`.
     pub struct PointsParams {
@@ -51,8 +77,8 @@ device_struct! {
         pub state: DevicePtr,
         /// Bytes of the chunk.
         pub raw: DevicePtr,
-        /// `SweepPart[n_parts]`.
-        pub parts: DevicePtr,
+        /// `PointsChunk`.
+        pub chunk: DevicePtr,
         /// `u32[n_blocks]`: points in range of every block, then how many are before it.
         pub block_kept: DevicePtr,
         /// `float4[max_points]`: x, y, z, intensity of the kept points.
@@ -65,24 +91,10 @@ device_struct! {
         pub first: DevicePtr,
         /// `u32[n_cells]`: kept points of every cell.
         pub count: DevicePtr,
-        /// Sweeps, or parts of them, in the chunk.
-        pub n_parts: u32,
-        /// Points of the chunk.
-        pub n_points: u32,
         /// Most points of a frame.
         pub max_points: u32,
         /// Whether the model reads time lags.
         pub needs_time_lag: u32,
-        /// Where x lies.
-        pub x: Column,
-        /// Where y lies.
-        pub y: Column,
-        /// Where z lies.
-        pub z: Column,
-        /// Where the intensity lies.
-        pub intensity: Column,
-        /// Where the time lag lies.
-        pub time_lag: Column,
         /// Lower corner of the range in metres.
         pub min: [f32; 3],
         /// Upper corner of the range in metres.

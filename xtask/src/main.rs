@@ -6,6 +6,7 @@ mod bench;
 mod check;
 mod demo;
 mod emulator;
+mod gpu_check;
 mod kernels;
 mod kitti_oracle;
 mod nuscenes_devkit;
@@ -45,6 +46,8 @@ enum Chore {
     Emulator,
     /// Give generated KITTI cases to mmdet3d's evaluator; `--write` keeps its answers for the tests.
     KittiOracle(kitti_oracle::Arguments),
+    /// Everything that only a GPU can show, in one run and one report file.
+    GpuCheck(gpu_check::Arguments),
     /// The benches, or those of one stage.
     Bench(bench::Arguments),
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Chore::Kernels(arguments) => kernels::run(&arguments),
         Chore::Emulator => emulator::run(),
         Chore::KittiOracle(arguments) => kitti_oracle::run(&arguments),
+        Chore::GpuCheck(arguments) => gpu_check::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
     };
     match done {

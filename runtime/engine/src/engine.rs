@@ -10,12 +10,16 @@ mod mirror;
 pub use buffers::device_memory;
 
 use crate::boxes::RawTensors;
+use crate::device::cuda::DeviceFault;
 use crate::head::Head;
+use crate::head::device::DeviceHead;
 use crate::pillars::Pillars;
 use crate::points::{CloudView, OnMismatch};
 use cpu::CpuStages;
 use cuda::CudaStages;
-use pilotis_spec::{Detection, FrameError, FrameReport, Manifest, Point};
+use pilotis_spec::{
+    Detection, FrameError, FrameErrorCode, FrameFlags, FrameReport, Manifest, Point, Stage,
+};
 use std::time::Instant;
 
 /// A detector, built and warm.
@@ -27,8 +31,18 @@ pub struct Engine {
     pub(crate) manifest: Manifest,
     pub(crate) on_mismatch: OnMismatch,
     pub(crate) stages: Stages,
-    pub(crate) head: Box<dyn Head>,
+    /// The network on the host; none where it runs on a card and nothing stands in for that.
+    pub(crate) head: Option<Box<dyn Head>>,
+    /// The stages that take over when the card is lost.
+    pub(crate) stand_in: Option<Box<StandIn>>,
     pub(crate) n_frames: u64,
+}
+
+/// Stages on the CPU, ready for the frame in which the card is lost.
+pub(crate) struct StandIn {
+    pub(crate) stages: CpuStages,
+    /// Whether the last frame was theirs.
+    pub(crate) is_in_use: bool,
 }
 
 /// Our stages, by the processor that runs them.
@@ -75,17 +89,36 @@ impl Engine {
     /// **Errors**: a cloud that lacks intensity, that vanished while it was read, or whose
     /// intensity is of another scale than the model's; a network engine or a device that failed.
     /// The engine stays usable after each of them, unless the device was lost: then every frame
-    /// fails with [`pilotis_spec::FrameErrorCode::DeviceFault`].
+    /// fails with [`pilotis_spec::FrameErrorCode::DeviceFault`], or runs on the CPU, as
+    /// [`crate::EngineBuilder::on_device_lost`] said.
     pub fn infer(&mut self, cloud: &CloudView<'_>) -> Result<Frame<'_>, FrameError> {
         let context = Context { manifest: &self.manifest, on_mismatch: self.on_mismatch };
-        let mut report = FrameReport { frame_idx: self.n_frames, ..FrameReport::default() };
+        let fresh = FrameReport { frame_idx: self.n_frames, ..FrameReport::default() };
+        let mut report = fresh;
         self.n_frames += 1;
-        let head = self.head.as_mut();
-        let detections = match &mut self.stages {
-            Stages::Cpu(stages) => stages.run(cloud, &context, head, &mut report),
-            Stages::Cuda(stages) => stages.run(cloud, &context, head, &mut report),
-        }?;
-        Ok(Frame { detections, report })
+        let mut done = match (&mut self.stages, &mut self.head) {
+            (Stages::Cpu(stages), Some(head)) => stages.run(cloud, &context, head.as_mut(), &mut report),
+            (Stages::Cpu(_), None) => Err(NO_HEAD),
+            (Stages::Cuda(stages), head) => stages.run(cloud, &context, head.as_deref_mut(), &mut report),
+        };
+        if done.is_err()
+            && self.stages.lost().is_some()
+            && let (Some(stand_in), Some(head)) = (&mut self.stand_in, &mut self.head)
+        {
+            report = fresh;
+            done = stand_in.run(cloud, &context, head.as_mut(), &mut report);
+        }
+        done?;
+        Ok(Frame { detections: self.detections(), report })
+    }
+
+    /// The boxes of the last frame.
+    fn detections(&self) -> &[Detection] {
+        match (&self.stages, &self.stand_in) {
+            (_, Some(stand_in)) if stand_in.is_in_use => stand_in.stages.detections(),
+            (Stages::Cpu(stages), _) => stages.detections(),
+            (Stages::Cuda(stages), _) => stages.detections(),
+        }
     }
 
     /// The contract of the model.
@@ -95,19 +128,33 @@ impl Engine {
 
     /// Name and version of the network engine.
     pub fn describe_head(&self) -> String {
-        self.head.describe()
+        let host = || self.head.as_ref().map_or_else(String::new, |head| head.describe());
+        match self.device_head() {
+            Some(head) if !self.is_on_stand_in() => head.describe(),
+            _ => host(),
+        }
     }
 
     /// The network engine's words on its last failure.
     pub fn last_head_error(&self) -> &str {
-        self.head.last_error()
+        match (self.device_head(), &self.head) {
+            (Some(head), _) if !self.is_on_stand_in() => head.last_error(),
+            (_, Some(head)) => head.last_error(),
+            (_, None) => "",
+        }
     }
 
-    /// What runs our stages: the instruction set of the encoder, or the card's name.
+    /// What runs our stages: the instruction set of the encoder, or the card's name and how frames get
+    /// there.
     pub fn describe_stages(&self) -> String {
-        match &self.stages {
-            Stages::Cpu(stages) => format!("CPU, {}", stages.bev.isa().name()),
-            Stages::Cuda(stages) => stages.describe(),
+        let of_cpu = |stages: &CpuStages| format!("CPU, {}", stages.bev.isa().name());
+        match (&self.stages, &self.stand_in) {
+            (Stages::Cpu(stages), _) => of_cpu(stages),
+            (Stages::Cuda(stages), None) => stages.describe(),
+            (Stages::Cuda(stages), Some(stand_in)) => match stages.lost() {
+                Some(fault) => format!("{}, since the CUDA device is lost: {fault}", of_cpu(&stand_in.stages)),
+                None => format!("{}; once it is lost, {}", stages.describe(), of_cpu(&stand_in.stages)),
+            },
         }
     }
 
@@ -116,15 +163,64 @@ impl Engine {
     /// **Allocation and synchronisation**: none on the CPU; on a card everything is copied back
     /// into memory that is allocated here. **Errors**: those of the device.
     pub fn last_frame(&mut self) -> Result<LastFrame<'_>, FrameError> {
-        match &mut self.stages {
-            Stages::Cpu(stages) => Ok(stages.last_frame(self.head.canvas())),
-            Stages::Cuda(stages) => stages.last_frame(&self.manifest),
+        let canvas = self.head.as_mut().map_or(&[][..], |head| head.canvas());
+        match (&mut self.stages, &mut self.stand_in) {
+            (_, Some(stand_in)) if stand_in.is_in_use => Ok(stand_in.stages.last_frame(canvas)),
+            (Stages::Cpu(stages), _) => Ok(stages.last_frame(canvas)),
+            (Stages::Cuda(stages), _) => stages.last_frame(&self.manifest),
         }
     }
 
-    /// A raw tensor of the last frame, in the order of [`pilotis_spec::HeadLayout::tensors`].
+    /// A raw tensor of the last frame, in the order of [`pilotis_spec::HeadLayout::tensors`]; empty for
+    /// a network on a card, whose tensors stay there.
     pub fn last_tensor(&self, idx: usize) -> &[f32] {
-        self.head.tensor(idx)
+        if self.device_head().is_some() && !self.is_on_stand_in() {
+            return &[];
+        }
+        self.head.as_ref().map_or(&[], |head| head.tensor(idx))
+    }
+
+    fn device_head(&self) -> Option<&dyn DeviceHead> {
+        match &self.stages {
+            Stages::Cpu(_) => None,
+            Stages::Cuda(stages) => stages.device_head(),
+        }
+    }
+
+    fn is_on_stand_in(&self) -> bool {
+        self.stand_in.as_ref().is_some_and(|stand_in| stand_in.is_in_use)
+    }
+}
+
+/// Stages without a network, which no builder makes.
+const NO_HEAD: FrameError =
+    FrameError { stage: Stage::Head, code: FrameErrorCode::HeadFailed, got: 0, limit: 0 };
+
+impl Stages {
+    /// The fault with which a card was lost.
+    fn lost(&self) -> Option<DeviceFault> {
+        match self {
+            Self::Cpu(_) => None,
+            Self::Cuda(stages) => stages.lost(),
+        }
+    }
+}
+
+impl StandIn {
+    /// Runs a frame that the card could not.
+    fn run(
+        &mut self,
+        cloud: &CloudView<'_>,
+        context: &Context<'_>,
+        head: &mut dyn Head,
+        report: &mut FrameReport,
+    ) -> Result<(), FrameError> {
+        if !std::mem::replace(&mut self.is_in_use, true) {
+            // A card may have drawn on it, and these stages clear only what they drew themselves.
+            head.canvas().fill(0.0);
+        }
+        report.flags.insert(FrameFlags::DEVICE_LOST);
+        self.stages.run(cloud, context, head, report)
     }
 }
 

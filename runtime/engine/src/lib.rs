@@ -21,8 +21,8 @@ pub mod points;
 pub mod report;
 
 pub use bev::CanvasFormat;
-pub use builder::{EngineBuilder, HeadChoice};
-pub use device::DeviceChoice;
+pub use builder::{DeviceHeadSource, EngineBuilder, HeadChoice};
+pub use device::{DeviceChoice, OnDeviceLost};
 pub use engine::{Engine, Frame, LastFrame, device_memory};
 pub use error::{BuildError, BuildErrorKind};
 pub use package::Package;

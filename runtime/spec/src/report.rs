@@ -82,13 +82,17 @@ impl FrameFlags {
     /// The network put out numbers that are not finite; they were dropped.
     pub const HEAD_NOT_FINITE: Self = Self(1 << 5);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    /// The device is lost, and the frame ran on the CPU in its place.
+    pub const DEVICE_LOST: Self = Self(1 << 6);
+
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::EMPTY_CLOUD, "empty_cloud"),
         (Self::NOTHING_IN_RANGE, "nothing_in_range"),
         (Self::OVER_CAPACITY, "over_capacity"),
         (Self::INTENSITY_UNLIKE_TRAINING, "intensity_unlike_training"),
         (Self::HEIGHT_UNLIKE_TRAINING, "height_unlike_training"),
         (Self::HEAD_NOT_FINITE, "head_not_finite"),
+        (Self::DEVICE_LOST, "device_lost"),
     ];
 
     /// Whether all bits of `other` are set.

@@ -87,6 +87,11 @@ impl BoxesStage {
         self.detections.capacity()
     }
 
+    /// The boxes of the last frame, best first.
+    pub fn detections(&self) -> &[Detection] {
+        &self.detections
+    }
+
     /// Suppressions of a frame.
     pub fn n_scopes(&self) -> usize {
         self.scopes.len()

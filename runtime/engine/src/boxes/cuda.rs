@@ -1,7 +1,7 @@
 //! Boxes on a card: the kernels of `kernels/cu/boxes.cu`, by the plan that [`super::plan`] makes.
 
 use super::plan::{BoxesPlan, Content};
-use crate::device::cuda::{Arena, DeviceFault, Kernel, Modules, Pinned, Plan, Slot, Stream};
+use crate::device::cuda::{Arena, DeviceFault, Kernel, Lent, Modules, Pinned, Plan, Slot, Span, Stream};
 use crate::engine::buffers::Buffers;
 use crate::error::BuildError;
 use crate::head::Head;
@@ -17,6 +17,8 @@ const ALIGN_VALUES: usize = 64;
 pub(crate) struct BoxesSlots {
     plan: BoxesPlan,
     tensors: Slot<f32>,
+    /// First value and number of values of every tensor.
+    places: Vec<(usize, usize)>,
     addresses: Slot<u64>,
     planes: Slot<BoxPlane>,
     scopes: Slot<BoxScope>,
@@ -36,10 +38,15 @@ impl BoxesSlots {
     pub(crate) fn plan(manifest: &Manifest, memory: &mut Plan) -> Result<Self, BuildError> {
         let plan = BoxesPlan::build(manifest)?;
         let layout = manifest.head.tensors(&manifest.grid);
-        let n_values = layout.iter().map(|t| t.n_values().next_multiple_of(ALIGN_VALUES)).sum();
+        let (mut places, mut n_values) = (Vec::new(), 0);
+        for tensor in &layout {
+            places.push((n_values, tensor.n_values()));
+            n_values += tensor.n_values().next_multiple_of(ALIGN_VALUES);
+        }
         let boxes = Stage::Boxes as usize..=Stage::Boxes as usize;
         let mut slots = Self {
             tensors: memory.reserve("raw_tensors", n_values, Stage::Head as usize..=Stage::Boxes as usize),
+            places,
             addresses: memory.keep("tensors", layout.len()),
             planes: memory.keep("planes", plan.planes.len()),
             scopes: memory.keep("scopes", plan.scopes.len()),
@@ -66,6 +73,11 @@ impl BoxesSlots {
             }
         }
         Ok(slots)
+    }
+
+    /// Where the raw tensors lie, in the order of the manifest's layout.
+    pub(crate) fn tensor_spans<'a>(&'a self, arena: &'a Arena) -> impl Iterator<Item = Option<Span>> + 'a {
+        self.places.iter().map(|(first, n)| arena.span(self.tensors, *first..first + n))
     }
 
     fn address(&self, arena: &Arena, name: &str) -> u64 {
@@ -96,24 +108,19 @@ pub(crate) struct CudaBoxes {
 }
 
 impl CudaBoxes {
-    /// The stage over the buffers of a frame, its tables in place.
+    /// The stage over the buffers of a frame, its tables in place. Only tensors of a network on the
+    /// host need memory to go up through.
     ///
     /// **Errors**: kernels that are not those of this build, no page-locked memory.
     pub(crate) fn build(
-        manifest: &Manifest,
         buffers: &Buffers,
         modules: &Modules,
         stream: &mut Stream,
+        is_network_on_host: bool,
     ) -> Result<Self, BuildError> {
         let (slots, arena) = (&buffers.boxes, &buffers.arena);
-        let mut places = Vec::new();
-        let mut n_values = 0;
-        for tensor in manifest.head.tensors(&manifest.grid) {
-            places.push((n_values, tensor.n_values()));
-            n_values += tensor.n_values().next_multiple_of(ALIGN_VALUES);
-        }
         let base = arena.address(slots.tensors);
-        let addresses: Vec<u64> = places.iter().map(|(at, _)| base + 4 * *at as u64).collect();
+        let addresses: Vec<u64> = slots.places.iter().map(|(at, _)| base + 4 * *at as u64).collect();
         buffers.write(stream, slots.addresses, &addresses)?;
         buffers.write(stream, slots.planes, &slots.plan.planes)?;
         buffers.write(stream, slots.scopes, &slots.plan.scopes)?;
@@ -129,8 +136,8 @@ impl CudaBoxes {
             arena: arena.clone(),
             tensors: slots.tensors,
             device_detections: slots.detections,
-            places,
-            values: Pinned::zeroed(stream, n_values)?,
+            places: slots.places.clone(),
+            values: Pinned::zeroed(stream, if is_network_on_host { slots.tensors.len() } else { 0 })?,
             raw: Pinned::zeroed(stream, max_detections)?,
             detections: Vec::with_capacity(max_detections),
         })
@@ -171,14 +178,14 @@ impl CudaBoxes {
         stream.download(&self.arena, self.device_detections, 0..n, &mut self.raw, 0)
     }
 
-    /// The boxes that came down, best first, and what the stage counted.
+    /// Takes the boxes that came down, and writes what the stage counted into a report.
     ///
     /// **Allocation**: none.
     pub(crate) fn finish(
         &mut self,
         state: &FrameState,
         report: &mut FrameReport,
-    ) -> Result<&[Detection], DeviceFault> {
+    ) -> Result<(), DeviceFault> {
         report.n_candidates = state.n_candidates;
         report.dropped_candidates = state.dropped_candidates;
         report.n_suppressed = state.n_suppressed;
@@ -198,6 +205,16 @@ impl CudaBoxes {
             score: d.score,
             class_idx: d.class_idx,
         }));
-        Ok(&self.detections)
+        Ok(())
+    }
+
+    /// The boxes of the last frame, best first.
+    pub(crate) fn detections(&self) -> &[Detection] {
+        &self.detections
+    }
+
+    /// The host memory that [`CudaBoxes::enqueue_download`] copies to.
+    pub(crate) fn lend(&mut self) -> Lent<'_> {
+        self.raw.lend()
     }
 }

@@ -199,7 +199,7 @@ fn name_of(choice: &impl serde::Serialize) -> String {
 
 /// What a card must hold; planned, not allocated.
 fn say_device_memory(manifest: &Manifest, findings: &mut Findings) {
-    match device_memory(manifest, CanvasFormat::default()) {
+    match device_memory(manifest, CanvasFormat::default(), 0) {
         Ok(memory) => findings.say(
             "on a card",
             format_args!(

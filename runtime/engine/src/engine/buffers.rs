@@ -3,12 +3,13 @@
 use crate::bev::{CanvasFormat, LayerWeights};
 use crate::boxes::cuda::BoxesSlots;
 use crate::device::cuda::arena::Layout;
-use crate::device::cuda::{Arena, Device, DeviceFault, Pinned, Plain, Plan, Slot, Stream};
+use crate::device::cuda::{Arena, Device, DeviceFault, Pinned, Plain, Plan, Slot, Span, Stream};
 use crate::error::BuildError;
-use crate::points::cuda::{MAX_PARTS, max_chunk_points, staging_bytes};
+use crate::head::device::{DeviceHead, DeviceTensors};
+use crate::points::cuda::{max_chunk_points, staging_bytes};
 use pilotis_kernels::frame::{BLOCK, FrameState, NONE};
 use pilotis_kernels::layout::DevicePtr;
-use pilotis_kernels::points::SweepPart;
+use pilotis_kernels::points::PointsChunk;
 use pilotis_spec::{Manifest, Stage};
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ macro_rules! slots {
 slots! {
     state: FrameState,
     raw: u8,
-    parts: SweepPart,
+    chunk: PointsChunk,
     block_kept: u32,
     points: [f32; 4],
     time_lags: f32,
@@ -69,6 +70,8 @@ pub(crate) struct Buffers {
     pub(crate) slots: Slots,
     pub(crate) at: Addresses,
     pub(crate) boxes: BoxesSlots,
+    /// What a network on the card works in; `None` where it needs nothing.
+    workspace: Option<Slot<u8>>,
     /// Cells that a frame can have points in.
     pub(crate) max_claimed: u32,
 }
@@ -83,11 +86,12 @@ impl Buffers {
         manifest: &Manifest,
         layers: &[LayerWeights],
         format: CanvasFormat,
+        workspace_bytes: usize,
     ) -> Result<Self, BuildError> {
-        let (plan, slots, boxes) = plan(manifest, format)?;
+        let Planned { plan, slots, boxes, workspace } = plan(manifest, format, workspace_bytes)?;
         let arena = Arena::allocate(device, &plan)?;
         let at = slots.addresses(&arena);
-        let buffers = Self { arena, slots, at, boxes, max_claimed: max_claimed(manifest) };
+        let buffers = Self { arena, slots, at, boxes, workspace, max_claimed: max_claimed(manifest) };
         let [first, second] = [0, 1].map(|i| layers.get(i));
         for (values, slot) in [
             (first.map(|l| &l.weights), slots.first_weights),
@@ -114,9 +118,26 @@ impl Buffers {
         stream.synchronize().map_err(fault)
     }
 
+    /// Tells a network on the card where its tensors lie.
+    ///
+    /// **Errors**: the network's.
+    pub(crate) fn bind(&self, stream: &Stream, head: &mut dyn DeviceHead) -> Result<(), BuildError> {
+        let whole = |slot: Slot<u8>| self.arena.span(slot, 0..slot.len());
+        let missing = || DeviceFault::INVALID_VALUE.while_building("bind the network's tensors");
+        let tensors: Option<Vec<Span>> = self.boxes.tensor_spans(&self.arena).collect();
+        let workspace = self.workspace.and_then(whole);
+        let memory = DeviceTensors {
+            canvas: &whole(self.slots.canvas).ok_or_else(missing)?,
+            tensors: &tensors.ok_or_else(missing)?,
+            workspace: workspace.as_ref(),
+        };
+        head.bind(stream, memory).map_err(|e| e.at(Stage::Head))
+    }
+
     /// Enqueues that everything is as before the first frame.
     pub(crate) fn enqueue_reset(&self, stream: &mut Stream) -> Result<(), DeviceFault> {
-        let Slots { first, count, pillar_at, filled, n_last, canvas, .. } = self.slots;
+        let Slots { state, first, count, pillar_at, filled, n_last, canvas, .. } = self.slots;
+        stream.fill(&self.arena, state, 0..1, 0)?;
         stream.fill(&self.arena, first, 0..first.len(), NONE)?;
         stream.fill(&self.arena, count, 0..count.len(), 0)?;
         stream.fill(&self.arena, pillar_at, 0..pillar_at.len(), NONE)?;
@@ -136,14 +157,28 @@ fn max_claimed(manifest: &Manifest) -> u32 {
 /// The memory that a model takes on a card, buffer by buffer, as it is planned when an engine is
 /// built; needs no card. Its `Display` is a table.
 ///
+/// `workspace_bytes` is what a network on the card works in, see [`DeviceHead::workspace_bytes`]; 0 for
+/// one on the host.
+///
 /// **Errors**: those of a manifest that no engine is built of.
-pub fn device_memory(manifest: &Manifest, format: CanvasFormat) -> Result<Layout, BuildError> {
-    Ok(plan(manifest, format)?.0.lay_out())
+pub fn device_memory(
+    manifest: &Manifest,
+    format: CanvasFormat,
+    workspace_bytes: usize,
+) -> Result<Layout, BuildError> {
+    Ok(plan(manifest, format, workspace_bytes)?.plan.lay_out())
+}
+
+struct Planned {
+    plan: Plan,
+    slots: Slots,
+    boxes: BoxesSlots,
+    workspace: Option<Slot<u8>>,
 }
 
 /// The plan of the memory: what a stage needs for itself alone shares its place with what later
 /// stages need.
-fn plan(manifest: &Manifest, format: CanvasFormat) -> Result<(Plan, Slots, BoxesSlots), BuildError> {
+fn plan(manifest: &Manifest, format: CanvasFormat, workspace_bytes: usize) -> Result<Planned, BuildError> {
     let (n_cells, max_points) = (manifest.grid.n_cells(), manifest.points.max_points as usize);
     let max_pillars = manifest.pillars.max_pillars as usize;
     let value_bytes = if format.half { 2 } else { 4 };
@@ -155,7 +190,7 @@ fn plan(manifest: &Manifest, format: CanvasFormat) -> Result<(Plan, Slots, Boxes
     let slots = Slots {
         state: p.keep("state", 1),
         raw: p.reserve("raw", staging_bytes(manifest), Stage::Points as usize..=Stage::Points as usize),
-        parts: p.reserve("parts", MAX_PARTS, Stage::Points as usize..=Stage::Points as usize),
+        chunk: p.reserve("chunk", 1, Stage::Points as usize..=Stage::Points as usize),
         block_kept: p.reserve(
             "block_kept",
             n_blocks(max_chunk_points(manifest), BLOCK) as usize,
@@ -187,7 +222,9 @@ fn plan(manifest: &Manifest, format: CanvasFormat) -> Result<(Plan, Slots, Boxes
         canvas: p.keep("canvas", n_cells * manifest.bev.n_channels() * value_bytes),
     };
     let boxes = BoxesSlots::plan(manifest, p)?;
-    Ok((plan, slots, boxes))
+    let head = Stage::Head as usize..=Stage::Head as usize;
+    let workspace = (workspace_bytes > 0).then(|| p.reserve("workspace", workspace_bytes, head));
+    Ok(Planned { plan, slots, boxes, workspace })
 }
 
 #[cfg(test)]
@@ -197,11 +234,15 @@ mod tests {
     #[test]
     fn the_memory_of_the_published_kitti_model_is_as_printed() {
         let manifest = Manifest::from_toml(include_str!("../../../spec/tests/kitti_manifest.toml")).unwrap();
-        let planned = device_memory(&manifest, CanvasFormat::default()).unwrap();
+        let planned = device_memory(&manifest, CanvasFormat::default(), 0).unwrap();
         // A golden: a change of it is a change of what every user's card must hold.
         let expected = include_str!("../../tests/goldens/kitti_device_memory.txt");
         assert_eq!(planned.to_string() + "\n", expected, "{planned}");
-        let half = device_memory(&manifest, CanvasFormat { half: true, channels_last: true }).unwrap();
+        let half = device_memory(&manifest, CanvasFormat { half: true, channels_last: true }, 0).unwrap();
         assert!(half.total_bytes() < planned.total_bytes());
+        // A network's workspace shares the memory of other stages.
+        let with = |n| device_memory(&manifest, CanvasFormat::default(), n).unwrap();
+        assert_eq!(with(1 << 20).total_bytes(), planned.total_bytes());
+        assert!(with(1 << 30).total_bytes() > 1 << 30);
     }
 }

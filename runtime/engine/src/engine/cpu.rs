@@ -24,7 +24,7 @@ impl CpuStages {
         context: &Context<'_>,
         head: &mut dyn Head,
         report: &mut FrameReport,
-    ) -> Result<&[Detection], FrameError> {
+    ) -> Result<(), FrameError> {
         let grid = &context.manifest.grid;
         let mut clock = Clock::start();
 
@@ -44,11 +44,16 @@ impl CpuStages {
         head.run()?;
         report.times.head_ns = clock.lap();
 
-        let detections = self.boxes.run(&HeadTensors(head), report)?;
+        self.boxes.run(&HeadTensors(head), report)?;
         report.times.boxes_ns = clock.lap();
 
         report.times.frame_ns = clock.total();
-        Ok(detections)
+        Ok(())
+    }
+
+    /// The boxes of the last frame, best first.
+    pub(super) fn detections(&self) -> &[Detection] {
+        self.boxes.detections()
     }
 
     /// See [`crate::Engine::last_frame`].

@@ -1,50 +1,62 @@
-//! A frame on a card: the stages of ours on the device, the network on the host.
+//! A frame on a card.
 //!
-//! Up goes the cloud, down come canvas and counts; then the raw tensors go up and the boxes come
-//! down. The host waits twice a frame: for the canvas, and for the boxes.
+//! With the network on the card nothing waits between the cloud that goes up and the boxes that come
+//! down: what is between them was captured into a graph when the engine was built, and a frame is a copy,
+//! the launch of that graph, and one wait. [`host_network`] is the frame around a network on the host.
+
+mod host_network;
+mod work;
 
 use super::buffers::Buffers;
-use super::{Clock, Context, LastFrame};
+use super::{Clock, Context, LastFrame, NO_HEAD};
 use crate::bev::cuda::CudaBev;
 use crate::bev::{CanvasFormat, LayerWeights};
 use crate::boxes::cuda::CudaBoxes;
-use crate::device::cuda::{Device, DeviceFault, Event, Modules, Pinned, Stream};
+use crate::device::cuda::{Device, DeviceFault, Graph, Modules, Pinned, Stream};
 use crate::engine::mirror::Mirror;
 use crate::error::{BuildError, BuildErrorKind};
 use crate::head::Head;
+use crate::head::device::DeviceHead;
 use crate::pillars::cuda::{CudaPillars, report_pillars};
 use crate::points::cuda::{CudaPoints, report_points};
 use crate::points::{CloudView, Comparison};
-use pilotis_kernels::frame::FrameState;
 use pilotis_spec::{Detection, FrameError, FrameReport, Manifest, Stage};
 use std::sync::Arc;
+use work::{Marks, StageFault, Work};
 
 /// The stages on a card, with all their memory.
 pub(crate) struct CudaStages {
-    points: CudaPoints,
-    pillars: CudaPillars,
-    bev: CudaBev,
-    boxes: CudaBoxes,
-    pub(super) buffers: Buffers,
+    /// Before what it runs: dropped first.
+    launches: Launches,
+    /// The network, where it runs on the card.
+    head: Option<Box<dyn DeviceHead>>,
+    pub(super) work: Work,
     pub(super) stream: Stream,
-    events: Marks,
-    /// What the frame counted, as it came back last.
-    pub(super) state: Pinned<FrameState>,
+    modules: Modules,
+    /// The way of the canvas to a network on the host.
     canvas: Pinned<u8>,
     pub(super) format: CanvasFormat,
     pub(super) mirror: Mirror,
-    /// Whether a frame was begun and not ended: the next one starts from nothing.
-    is_dirty: bool,
 }
 
-/// Events around the stages.
-struct Marks {
-    start: Event,
-    points: Event,
-    pillars: Event,
-    bev: Event,
-    tensors: Event,
-    boxes: Event,
+/// How the work of a frame gets to the card.
+enum Launches {
+    /// As one graph.
+    Graph(Graph),
+    /// One by one, and why.
+    Plain(WhyPlain),
+}
+
+enum WhyPlain {
+    NetworkOnHost,
+    AskedFor,
+    Refused(DeviceFault),
+}
+
+/// The network that the stages of a card are built around.
+pub(crate) enum Network<'a> {
+    Host(&'a dyn Head, CanvasFormat),
+    Device(Box<dyn DeviceHead>),
 }
 
 impl CudaStages {
@@ -56,38 +68,61 @@ impl CudaStages {
         device: &Arc<Device>,
         manifest: &Manifest,
         layers: &[LayerWeights],
-        format: CanvasFormat,
-        head: &dyn Head,
+        network: Network<'_>,
     ) -> Result<Self, BuildError> {
-        if head.reads_canvas() && format != CanvasFormat::default() {
+        let (format, reads_canvas, mut head) = match network {
+            Network::Host(head, format) => (format, head.reads_canvas(), None),
+            Network::Device(head) => (head.canvas_format(), false, Some(head)),
+        };
+        if reads_canvas && format != CanvasFormat::default() {
             let text = format!("a network on the host reads planes of f32, and {format:?} was asked for");
             return Err(BuildError::new(BuildErrorKind::Mismatch, text).at(Stage::Bev));
         }
         let mut stream = Stream::new(device)?;
         let modules = Modules::load(device)?;
-        let buffers = Buffers::build(device, &mut stream, manifest, layers, format)?;
-        let canvas_bytes = if head.reads_canvas() { buffers.slots.canvas.len() } else { 0 };
-        Ok(Self {
+        let workspace_bytes = head.as_ref().map_or(0, |h| h.workspace_bytes());
+        let buffers = Buffers::build(device, &mut stream, manifest, layers, format, workspace_bytes)?;
+        if let Some(head) = &mut head {
+            buffers.bind(&stream, head.as_mut())?;
+        }
+        let canvas_bytes = if reads_canvas { buffers.slots.canvas.len() } else { 0 };
+        let is_on_host = head.is_none();
+        let work = Work {
             points: CudaPoints::build(manifest, &buffers, &modules, &stream)?,
             pillars: CudaPillars::build(manifest, &buffers, &modules)?,
             bev: CudaBev::build(manifest, &buffers, &modules, format)?,
-            boxes: CudaBoxes::build(manifest, &buffers, &modules, &mut stream)?,
-            events: Marks {
-                start: stream.event()?,
-                points: stream.event()?,
-                pillars: stream.event()?,
-                bev: stream.event()?,
-                tensors: stream.event()?,
-                boxes: stream.event()?,
-            },
+            boxes: CudaBoxes::build(&buffers, &modules, &mut stream, is_on_host)?,
+            marks: Marks::of(&stream)?,
             state: Pinned::zeroed(&stream, 1)?,
+            buffers,
+            is_dirty: true,
+        };
+        Ok(Self {
+            launches: Launches::Plain(if is_on_host { WhyPlain::NetworkOnHost } else { WhyPlain::AskedFor }),
+            head,
+            work,
             canvas: Pinned::zeroed(&stream, canvas_bytes)?,
             mirror: Mirror::default(),
+            modules,
             format,
-            buffers,
             stream,
-            is_dirty: true,
         })
+    }
+
+    /// Captures the work of a frame into a graph, where the network is on the card. Where something
+    /// refuses, frames stay plain launches, and [`CudaStages::describe`] says so. Yields whether there is
+    /// a graph.
+    pub(crate) fn capture(&mut self) -> bool {
+        let Self { launches, head, work, stream, modules, .. } = self;
+        let Some(head) = head else { return false };
+        let arena = work.buffers.arena.clone();
+        let captured = stream
+            .capture(modules, &arena, |stream| work.enqueue(head.as_mut(), stream).map_err(|(_, fault)| fault));
+        *launches = match captured {
+            Ok(graph) => Launches::Graph(graph),
+            Err(fault) => Launches::Plain(WhyPlain::Refused(fault)),
+        };
+        matches!(launches, Launches::Graph(_))
     }
 
     /// See [`crate::Engine::infer`].
@@ -95,108 +130,82 @@ impl CudaStages {
         &mut self,
         cloud: &CloudView<'_>,
         context: &Context<'_>,
-        head: &mut dyn Head,
+        host: Option<&mut (dyn Head + 'static)>,
         report: &mut FrameReport,
-    ) -> Result<&[Detection], FrameError> {
+    ) -> Result<(), FrameError> {
+        match (&self.head, host) {
+            (Some(_), _) => self.run_on_card(cloud, context, report),
+            (None, Some(head)) => self.run_around_host(cloud, context, head, report),
+            (None, None) => Err(NO_HEAD),
+        }
+    }
+
+    /// A frame with the network on the card.
+    fn run_on_card(
+        &mut self,
+        cloud: &CloudView<'_>,
+        context: &Context<'_>,
+        report: &mut FrameReport,
+    ) -> Result<(), FrameError> {
+        let Self { launches, head, work, stream, .. } = self;
+        let at_end = |fault: DeviceFault| fault.at(Stage::Boxes);
         let mut clock = Clock::start();
 
-        let n_points = self.enqueue_canvas(cloud)?;
-        self.finish_canvas(head).map_err(at(Stage::Bev))?;
-        let state = self.counted().map_err(at(Stage::Bev))?;
+        let n_points = work.begin(cloud, stream)?;
+        match (launches, head) {
+            (Launches::Graph(graph), _) => stream.launch_graph(graph, &mut work.lend()).map_err(at_end)?,
+            (Launches::Plain(_), Some(head)) => work.enqueue(head.as_mut(), stream).map_err(failed)?,
+            (Launches::Plain(_), None) => {}
+        }
+        stream.synchronize().map_err(at_end)?;
+        work.is_dirty = false;
+        clock.lap();
+
+        let state = work.counted().map_err(at_end)?;
         let summary = report_points(n_points, &state, report);
         Comparison::of(&context.manifest.input_statistics, &summary).apply(context.on_mismatch, report)?;
         report_pillars(&state, report);
-        clock.lap();
-
-        head.run()?;
-        report.times.head_ns = clock.lap();
-
-        self.boxes.enqueue_tensors(head, &mut self.stream)?;
-        self.finish_boxes().map_err(at(Stage::Boxes))?;
-        let state = self.counted().map_err(at(Stage::Boxes))?;
-        clock.lap();
-
-        self.times(report).map_err(at(Stage::Boxes))?;
+        report.times.head_ns = work.times(report).map_err(at_end)?;
         report.times.frame_ns = clock.total();
-        self.boxes.finish(&state, report).map_err(at(Stage::Boxes))
+        work.boxes.finish(&state, report).map_err(at_end)
     }
 
-    /// Enqueues everything from the cloud to the canvas; yields the cloud's points.
-    fn enqueue_canvas(&mut self, cloud: &CloudView<'_>) -> Result<u32, FrameError> {
-        let Self { points, pillars, bev, buffers, stream, events, is_dirty, .. } = self;
-        if *is_dirty {
-            buffers.enqueue_reset(stream).map_err(at(Stage::Points))?;
-        }
-        *is_dirty = true;
-        stream.record(&mut events.start).map_err(at(Stage::Points))?;
-        stream.fill(&buffers.arena, buffers.slots.state, 0..1, 0).map_err(at(Stage::Points))?;
-        let n_points = points.enqueue(cloud, stream)?;
-        stream.record(&mut events.points).map_err(at(Stage::Points))?;
-        pillars.enqueue(stream).map_err(at(Stage::Pillars))?;
-        stream.record(&mut events.pillars).map_err(at(Stage::Pillars))?;
-        bev.enqueue(stream).map_err(at(Stage::Bev))?;
-        pillars.enqueue_forget(stream).map_err(at(Stage::Bev))?;
-        stream.record(&mut events.bev).map_err(at(Stage::Bev))?;
-        Ok(n_points)
+    /// The boxes of the last frame, best first.
+    pub(super) fn detections(&self) -> &[Detection] {
+        self.work.boxes.detections()
     }
 
-    /// Waits for the canvas and gives it to the network.
-    fn finish_canvas(&mut self, head: &mut dyn Head) -> Result<(), DeviceFault> {
-        let Self { buffers, stream, state, canvas, is_dirty, .. } = self;
-        stream.download(&buffers.arena, buffers.slots.state, 0..1, state, 0)?;
-        if head.reads_canvas() {
-            stream.download(&buffers.arena, buffers.slots.canvas, 0..canvas.len(), canvas, 0)?;
-        }
-        stream.synchronize()?;
-        *is_dirty = false;
-        if head.reads_canvas() {
-            let values = canvas.as_slice()?.as_chunks::<4>().0;
-            for (to, from) in head.canvas().iter_mut().zip(values) {
-                *to = f32::from_le_bytes(*from);
-            }
-        }
-        Ok(())
-    }
-
-    /// Runs the boxes stage and waits for it.
-    fn finish_boxes(&mut self) -> Result<(), DeviceFault> {
-        let Self { boxes, buffers, stream, state, events, is_dirty, .. } = self;
-        *is_dirty = true;
-        stream.record(&mut events.tensors)?;
-        boxes.enqueue(stream)?;
-        stream.record(&mut events.boxes)?;
-        boxes.enqueue_download(stream)?;
-        stream.download(&buffers.arena, buffers.slots.state, 0..1, state, 0)?;
-        stream.synchronize()?;
-        *is_dirty = false;
-        Ok(())
-    }
-
-    fn counted(&self) -> Result<FrameState, DeviceFault> {
-        Ok(self.state.as_slice()?.first().copied().unwrap_or_default())
-    }
-
-    /// Times of the device between the stages.
-    fn times(&self, report: &mut FrameReport) -> Result<(), DeviceFault> {
-        let Marks { start, points, pillars, bev, tensors, boxes } = &self.events;
-        report.times.points_ns = points.elapsed_ns(start)?;
-        report.times.pillars_ns = pillars.elapsed_ns(points)?;
-        report.times.bev_ns = bev.elapsed_ns(pillars)?;
-        report.times.boxes_ns = boxes.elapsed_ns(tensors)?;
-        Ok(())
+    /// The fault that the card did not survive, where there was one.
+    pub(super) fn lost(&self) -> Option<DeviceFault> {
+        self.stream.device().check().err()
     }
 
     /// See [`crate::Engine::last_frame`].
     pub(super) fn last_frame(&mut self, manifest: &Manifest) -> Result<LastFrame<'_>, FrameError> {
-        self.fetch(manifest).map_err(at(Stage::Bev))
+        self.fetch(manifest).map_err(|fault| fault.at(Stage::Bev))
     }
 
-    /// Name of the card.
+    /// The network, where it runs on the card.
+    pub(super) fn device_head(&self) -> Option<&dyn DeviceHead> {
+        self.head.as_deref()
+    }
+
+    /// Name of the card, and how frames get there.
     pub(super) fn describe(&self) -> String {
-        format!("CUDA, {}", self.stream.device().info().name)
+        let name = &self.stream.device().info().name;
+        match &self.launches {
+            Launches::Graph(_) => format!("CUDA, {name}, one graph a frame"),
+            Launches::Plain(WhyPlain::NetworkOnHost) => {
+                format!("CUDA, {name}, plain launches around a network on the host")
+            }
+            Launches::Plain(WhyPlain::AskedFor) => format!("CUDA, {name}, plain launches, as asked for"),
+            Launches::Plain(WhyPlain::Refused(fault)) => {
+                format!("CUDA, {name}, plain launches, since no graph can be captured: {fault}")
+            }
+        }
     }
 }
 
-fn at(stage: Stage) -> impl Fn(DeviceFault) -> FrameError {
-    move |fault| fault.at(stage)
+fn failed((stage, fault): StageFault) -> FrameError {
+    fault.at(stage)
 }

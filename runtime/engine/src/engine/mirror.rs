@@ -24,9 +24,9 @@ impl CudaStages {
     ///
     /// **Allocation and synchronisation**: both.
     pub(super) fn fetch(&mut self, manifest: &Manifest) -> Result<LastFrame<'_>, DeviceFault> {
-        let state = self.state.as_slice()?.first().copied().unwrap_or_default();
+        let state = self.work.state.as_slice()?.first().copied().unwrap_or_default();
         let (n_points, n_pillars) = (state.n_points as usize, state.n_pillars as usize);
-        let slots = self.buffers.slots;
+        let slots = self.work.buffers.slots;
         let values = self.copy_back(slots.points, n_points)?;
         let has_lag = manifest.bev.recipe.needs_time_lag();
         let lags = self.copy_back(slots.time_lags, if has_lag { n_points } else { 0 })?;
@@ -76,7 +76,7 @@ impl CudaStages {
         // The error of building cannot be told here; that there is no memory can.
         let host = Pinned::zeroed(&self.stream, n);
         let mut host = host.map_err(|_| DeviceFault { code: 2 })?;
-        self.stream.download(&self.buffers.arena, slot, 0..n, &mut host, 0)?;
+        self.stream.download(&self.work.buffers.arena, slot, 0..n, &mut host, 0)?;
         self.stream.synchronize()?;
         Ok(host.as_slice()?.to_vec())
     }

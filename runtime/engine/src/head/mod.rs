@@ -1,7 +1,9 @@
 //! Head: the network between the canvas and the raw tensors.
 //!
-//! One file a backend: [`onnxruntime`] on the CPU, [`replay`] of recorded tensors in tests.
+//! One file a backend: [`onnxruntime`] on the CPU, [`replay`] of recorded tensors in tests. [`device`] is
+//! what a network on the card must be, and the replay there.
 
+pub mod device;
 mod external_data;
 pub mod onnxruntime;
 pub mod replay;

@@ -20,29 +20,37 @@ impl ReplayHead {
     ///
     /// **Errors**: [`BuildErrorKind::Mismatch`] with the tensor and both lengths.
     pub fn build(manifest: &Manifest, tensors: Vec<Vec<f32>>) -> Result<Self, BuildError> {
-        let mismatch = |text| Err(BuildError::new(BuildErrorKind::Mismatch, text).at(Stage::Head));
-        let expected = manifest.head.tensors(&manifest.grid);
-        if tensors.len() != expected.len() {
-            return mismatch(format!(
-                "{} tensors were recorded, and `{}` puts out {}",
-                tensors.len(),
-                manifest.name,
-                expected.len()
-            ));
-        }
-        for (tensor, recorded) in expected.iter().zip(&tensors) {
-            if recorded.len() != tensor.n_values() {
-                return mismatch(format!(
-                    "tensor `{}` was recorded with {} values, and is {:?}: {} values",
-                    tensor.name,
-                    recorded.len(),
-                    tensor.shape,
-                    tensor.n_values()
-                ));
-            }
-        }
+        check_shapes(manifest, &tensors)?;
         Ok(Self { canvas: vec![0.0; manifest.bev.n_channels() * manifest.grid.n_cells()], tensors })
     }
+}
+
+/// Whether recorded tensors are those of a manifest's head.
+///
+/// **Errors**: as of [`ReplayHead::build`].
+pub(super) fn check_shapes(manifest: &Manifest, tensors: &[Vec<f32>]) -> Result<(), BuildError> {
+    let mismatch = |text| Err(BuildError::new(BuildErrorKind::Mismatch, text).at(Stage::Head));
+    let expected = manifest.head.tensors(&manifest.grid);
+    if tensors.len() != expected.len() {
+        return mismatch(format!(
+            "{} tensors were recorded, and `{}` puts out {}",
+            tensors.len(),
+            manifest.name,
+            expected.len()
+        ));
+    }
+    for (tensor, recorded) in expected.iter().zip(tensors) {
+        if recorded.len() != tensor.n_values() {
+            return mismatch(format!(
+                "tensor `{}` was recorded with {} values, and is {:?}: {} values",
+                tensor.name,
+                recorded.len(),
+                tensor.shape,
+                tensor.n_values()
+            ));
+        }
+    }
+    Ok(())
 }
 
 impl Head for ReplayHead {

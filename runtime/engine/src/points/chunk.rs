@@ -58,13 +58,18 @@ pub(super) fn records_of(cloud: &CloudView<'_>) -> Option<Records> {
     }
 }
 
-/// Copies points of a cloud, from `first` on, as many as the buffer holds.
+/// Copies points of a cloud, from `first` on: as many as the buffer holds, and at most `n_most`.
 ///
 /// A cloud of several sweeps is not for here: each of its sweeps is.
 ///
 /// **Errors**: a mapped file that was cut. **Allocation**: none.
-pub(super) fn copy(cloud: &CloudView<'_>, first: usize, buffer: &mut [u8]) -> Result<Chunk, Vanished> {
-    let n_left = cloud.n_points().saturating_sub(first);
+pub(super) fn copy(
+    cloud: &CloudView<'_>,
+    first: usize,
+    n_most: usize,
+    buffer: &mut [u8],
+) -> Result<Chunk, Vanished> {
+    let n_left = cloud.n_points().saturating_sub(first).min(n_most);
     let fits = |n_bytes_a_point: usize| n_left.min(buffer.len() / n_bytes_a_point.max(1));
     match cloud.source {
         Source::Bytes { bytes, columns } => match columns.record_bytes() {
@@ -145,6 +150,10 @@ fn copy_columns(bytes: &[u8], columns: &Columns, first: usize, n_left: usize, bu
 }
 
 const ABSENT: Column = Column { scalar: NONE, offset_bytes: 0, stride_bytes: 0 };
+
+/// The columns of nothing.
+pub(super) const NO_COLUMNS: ChunkColumns =
+    ChunkColumns { x: ABSENT, y: ABSENT, z: ABSENT, intensity: ABSENT, time_lag: ABSENT };
 
 fn column_of(scalar: ScalarType, offset_bytes: usize, stride_bytes: usize) -> Column {
     let scalar = match scalar {

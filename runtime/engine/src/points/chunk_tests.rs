@@ -33,7 +33,7 @@ fn by_chunks(cloud: &CloudView<'_>, buffer_bytes: usize) -> Vec<Point> {
     let mut buffer = vec![0xa5; buffer_bytes];
     let mut points = Vec::new();
     while points.len() < cloud.n_points() {
-        let chunk = copy(cloud, points.len(), &mut buffer).unwrap();
+        let chunk = copy(cloud, points.len(), usize::MAX, &mut buffer).unwrap();
         assert!(chunk.n_points > 0 && chunk.n_bytes <= buffer_bytes);
         // What is not of the chunk must not be read.
         let bytes = &buffer[..chunk.n_bytes];
@@ -134,6 +134,6 @@ fn a_mapped_file_goes_as_records_and_a_cut_one_is_an_error() {
     assert_eq!(by_chunks(&file.view(), 16 * 300), by_stage(&file.view()));
     std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(16 * 500).unwrap();
     let mut buffer = vec![0; 16 * 1000];
-    assert!(copy(&file.view(), 0, &mut buffer).is_err());
-    assert!(copy(&file.view(), 0, &mut buffer[..16 * 500]).is_ok());
+    assert!(copy(&file.view(), 0, usize::MAX, &mut buffer).is_err());
+    assert!(copy(&file.view(), 0, usize::MAX, &mut buffer[..16 * 500]).is_ok());
 }

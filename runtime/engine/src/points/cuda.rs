@@ -1,27 +1,25 @@
 //! Points on a card: the bytes of a cloud go up as they are, and the kernels of
 //! `kernels/cu/points.cu` make points of them.
 
-use super::chunk::{self, ChunkColumns, MIN_CHUNK_BYTES, Records, UNMOVED};
+use super::chunk::{self, ChunkColumns, MIN_CHUNK_BYTES, NO_COLUMNS, Records, UNMOVED};
 use super::summary::PointsSummary;
 use super::view::{CloudView, Source};
-use crate::device::cuda::{Arena, DeviceFault, Kernel, Modules, Pinned, Slot, Stream};
+use crate::device::cuda::{Arena, DeviceFault, Kernel, Lent, Modules, Pinned, Slot, Stream};
 use crate::engine::buffers::{Buffers, n_blocks};
 use crate::error::BuildError;
 use pilotis_kernels::frame::{BLOCK, FrameState, from_ordered};
-use pilotis_kernels::points::{Column, PointsParams, SweepPart};
+use pilotis_kernels::points::{MAX_PARTS, PointsChunk, PointsParams, SweepPart};
 use pilotis_spec::{FieldName, FrameError, FrameErrorCode, FrameFlags, FrameReport, Manifest, Stage};
-
-/// Sweeps of a chunk; more go up in further chunks.
-pub(crate) const MAX_PARTS: usize = 32;
 
 /// Bytes that go up at once: a full frame of the widest usual records.
 pub(crate) fn staging_bytes(manifest: &Manifest) -> usize {
     (manifest.points.max_points as usize * 20).max(MIN_CHUNK_BYTES)
 }
 
-/// Points of a chunk at most: those of four fields of a byte each.
+/// Points of a chunk at most: twice what a frame keeps, since many lie out of range. Every launch has
+/// blocks for as many.
 pub(crate) fn max_chunk_points(manifest: &Manifest) -> u32 {
-    (staging_bytes(manifest) / 4) as u32
+    manifest.points.max_points.saturating_mul(2).max(BLOCK)
 }
 
 /// The stage, with the memory through which clouds go up.
@@ -29,10 +27,12 @@ pub(crate) struct CudaPoints {
     params: PointsParams,
     arena: Arena,
     raw: Slot<u8>,
-    device_parts: Slot<SweepPart>,
+    device_chunk: Slot<PointsChunk>,
     staging: Pinned<u8>,
-    parts: Pinned<SweepPart>,
+    /// What stands in the chunk that goes up next.
+    chunk: Pinned<PointsChunk>,
     staged: Staged,
+    max_chunk_points: u32,
     count: Kernel<PointsParams>,
     offsets: Kernel<PointsParams>,
     keep: Kernel<PointsParams>,
@@ -63,7 +63,7 @@ impl CudaPoints {
         let params = PointsParams {
             state: at.state,
             raw: at.raw,
-            parts: at.parts,
+            chunk: at.chunk,
             block_kept: at.block_kept,
             points: at.points,
             time_lags: at.time_lags,
@@ -77,28 +77,29 @@ impl CudaPoints {
             cell: grid.cell(),
             nx: grid.nx() as u32,
             ny: grid.ny() as u32,
-            ..PointsParams::default()
         };
         Ok(Self {
             params,
             arena: buffers.arena.clone(),
             raw: buffers.slots.raw,
-            device_parts: buffers.slots.parts,
+            device_chunk: buffers.slots.chunk,
             staging: Pinned::zeroed(stream, staging_bytes(manifest))?,
-            parts: Pinned::zeroed(stream, MAX_PARTS)?,
+            chunk: Pinned::zeroed(stream, 1)?,
             staged: Staged::default(),
+            max_chunk_points: max_chunk_points(manifest),
             count: modules.kernel("points_count")?,
             offsets: modules.kernel("points_offsets")?,
             keep: modules.kernel("points_keep")?,
         })
     }
 
-    /// Sends a cloud up, chunk by chunk, and enqueues what makes points of it; yields its points.
+    /// Sends a cloud up and yields its points. The last chunk is left to [`CudaPoints::enqueue`]; the
+    /// chunks before it, where one does not hold the cloud, have become points.
     ///
     /// **Errors**: those of [`super::PointsStage::run`], and of the device. After one the frame's
     /// buffers are in no defined state. **Allocation**: none. **Synchronisation**: only where a
     /// cloud does not fit the staging memory.
-    pub(crate) fn enqueue(&mut self, cloud: &CloudView<'_>, stream: &mut Stream) -> Result<u32, FrameError> {
+    pub(crate) fn send(&mut self, cloud: &CloudView<'_>, stream: &mut Stream) -> Result<u32, FrameError> {
         let error = |code, got, limit| FrameError { stage: Stage::Points, code, got, limit };
         if !cloud.has(FieldName::Intensity) {
             return Err(error(FrameErrorCode::MissingField, 3, 4));
@@ -115,8 +116,24 @@ impl CudaPoints {
             }
             _ => self.stage(cloud, UNMOVED, stream)?,
         }
-        self.flush(stream).map_err(|fault| fault.at(Stage::Points))?;
+        self.send_staged(stream).map_err(|fault| fault.at(Stage::Points))?;
         Ok(n_points)
+    }
+
+    /// Enqueues what makes points of the chunk that was sent: the same launches whatever it holds.
+    ///
+    /// **Allocation and synchronisation**: none.
+    pub(crate) fn enqueue(&mut self, stream: &mut Stream) -> Result<(), DeviceFault> {
+        stream.upload(&mut self.chunk, 0..1, &self.arena, self.device_chunk, 0)?;
+        let by_point = n_blocks(self.max_chunk_points, BLOCK);
+        stream.launch(&self.count, by_point, &self.params)?;
+        stream.launch(&self.offsets, 1, &self.params)?;
+        stream.launch(&self.keep, by_point, &self.params)
+    }
+
+    /// The host memory that [`CudaPoints::enqueue`] copies from.
+    pub(crate) fn lend(&mut self) -> Lent<'_> {
+        self.chunk.lend()
     }
 
     /// Copies the points of one sweep into the staging memory, sending up what no longer fits.
@@ -131,15 +148,14 @@ impl CudaPoints {
         let mut n_done = 0;
         while n_done < cloud.n_points() {
             if !self.takes(records) {
-                self.flush(stream).map_err(device)?;
+                self.send_staged(stream).map_err(device)?;
+                self.enqueue(stream).map_err(device)?;
             }
-            if self.staging.as_slice().is_err() || self.parts.as_slice().is_err() {
-                // A chunk is still on its way out of this memory.
-                stream.synchronize().map_err(device)?;
-            }
+            self.wait_for_memory(stream).map_err(device)?;
             let from = records.map_or(0, |r| self.staged.n_points * r.stride_bytes);
             let room = self.staging.as_mut_slice().map_err(device)?.get_mut(from..).unwrap_or(&mut []);
-            let copied = chunk::copy(cloud, n_done, room).map_err(|v| FrameError {
+            let n_most = self.max_chunk_points as usize - self.staged.n_points;
+            let copied = chunk::copy(cloud, n_done, n_most, room).map_err(|v| FrameError {
                 stage: Stage::Points,
                 code: FrameErrorCode::CloudVanished,
                 got: v.len_bytes,
@@ -155,7 +171,8 @@ impl CudaPoints {
                     limit,
                 });
             }
-            if let Some(slot) = self.parts.as_mut_slice().map_err(device)?.get_mut(self.staged.n_parts) {
+            let chunk = self.chunk.as_mut_slice().map_err(device)?.first_mut();
+            if let Some(slot) = chunk.and_then(|c| c.parts.get_mut(self.staged.n_parts)) {
                 *slot = SweepPart { first_point: self.staged.n_points as u32, ..part };
             }
             self.staged = Staged {
@@ -174,30 +191,29 @@ impl CudaPoints {
     fn takes(&self, records: Option<Records>) -> bool {
         let Staged { n_parts, n_points, records: staged, .. } = self.staged;
         let fits = |r: Records| staged == records && (n_points + 1) * r.stride_bytes <= self.staging.len();
-        n_points == 0 || (n_parts < MAX_PARTS && records.is_some_and(fits))
+        let has_room = n_parts < MAX_PARTS && n_points < self.max_chunk_points as usize;
+        n_points == 0 || (has_room && records.is_some_and(fits))
     }
 
-    /// Sends up what is staged.
-    fn flush(&mut self, stream: &mut Stream) -> Result<(), DeviceFault> {
+    /// Sends up the bytes that are staged, and says in the chunk what they are.
+    fn send_staged(&mut self, stream: &mut Stream) -> Result<(), DeviceFault> {
         let Staged { n_parts, n_points, n_bytes, columns, .. } = std::mem::take(&mut self.staged);
-        let Some(ChunkColumns { x, y, z, intensity, time_lag }) = columns else { return Ok(()) };
-        stream.upload(&mut self.staging, 0..n_bytes, &self.arena, self.raw, 0)?;
-        stream.upload(&mut self.parts, 0..n_parts, &self.arena, self.device_parts, 0)?;
-        let time_lag = if self.params.needs_time_lag == 1 { time_lag } else { Column::default() };
-        let params = PointsParams {
-            n_parts: n_parts as u32,
-            n_points: n_points as u32,
-            x,
-            y,
-            z,
-            intensity,
-            time_lag,
-            ..self.params
-        };
-        let by_point = n_blocks(n_points as u32, BLOCK);
-        stream.launch(&self.count, by_point, &params)?;
-        stream.launch(&self.offsets, 1, &params)?;
-        stream.launch(&self.keep, by_point, &params)
+        self.wait_for_memory(stream)?;
+        let columns = columns.unwrap_or(NO_COLUMNS);
+        let ChunkColumns { x, y, z, intensity, time_lag } = columns;
+        if let Some(chunk) = self.chunk.as_mut_slice()?.first_mut() {
+            let (n_points, n_parts) = (n_points as u32, n_parts as u32);
+            *chunk = PointsChunk { n_points, n_parts, x, y, z, intensity, time_lag, parts: chunk.parts };
+        }
+        stream.upload(&mut self.staging, 0..n_bytes, &self.arena, self.raw, 0)
+    }
+
+    /// Waits where a chunk is still on its way out of the memory.
+    fn wait_for_memory(&self, stream: &mut Stream) -> Result<(), DeviceFault> {
+        if self.staging.as_slice().is_err() || self.chunk.as_slice().is_err() {
+            stream.synchronize()?;
+        }
+        Ok(())
     }
 }
 

@@ -79,7 +79,7 @@ impl Graph {
     }
 
     /// Rounds a tensor to eight bits and back; yields what it is called then.
-    pub(super) fn quantize(&mut self, tensor: &str, scale: f32, zero: (i32, u8)) -> String {
+    pub(super) fn quantize(&mut self, tensor: &str, scale: (f32, i32), zero: (i32, u8)) -> String {
         let [scale, zero] = self.scale_of(tensor, scale, zero);
         let quantized = format!("{tensor}.quantized");
         let inputs = [tensor.to_owned(), scale.clone(), zero.clone()];
@@ -88,7 +88,7 @@ impl Graph {
     }
 
     /// Numbers of eight bits as `f16`; yields what they are called then.
-    pub(super) fn dequantize(&mut self, tensor: &str, scale: f32, zero: (i32, u8)) -> String {
+    pub(super) fn dequantize(&mut self, tensor: &str, scale: (f32, i32), zero: (i32, u8)) -> String {
         let [scale, zero] = self.scale_of(tensor, scale, zero);
         self.dequantize_with(tensor, [tensor.to_owned(), scale, zero])
     }
@@ -99,9 +99,14 @@ impl Graph {
         output
     }
 
-    fn scale_of(&mut self, tensor: &str, scale: f32, (element, byte): (i32, u8)) -> [String; 2] {
+    fn scale_of(
+        &mut self,
+        tensor: &str,
+        (scale, scale_element): (f32, i32),
+        (element, byte): (i32, u8),
+    ) -> [String; 2] {
         let names = [format!("{tensor}.scale"), format!("{tensor}.zero")];
-        self.values(&names[0], &[], &[scale], element::FLOAT16);
+        self.values(&names[0], &[], &[scale], scale_element);
         self.proto.initializer.push(TensorProto::raw(&names[1], &[], element, vec![byte]));
         names
     }

@@ -5,6 +5,9 @@
 //! - **`f16` throughout, the border `f32` where boxes are decoded.** Bias and ReLU fuse into the convolution.
 //! - **Output convolutions over one tensor become one**, and one kernel casts and splits all outputs. Eighteen
 //!   1 x 1 convolutions of a multi-group anchor head are otherwise 36 kernels, each reading the same map.
+//! - **Branches of two convolutions over one tensor become one branch**: their first convolutions side by side, their
+//!   second ones as one with zeros between them. A centre head of six tasks is otherwise 72 small kernels. The
+//!   zeros cost nothing that padding of one to three output channels to a tile would not cost anyway.
 //! - **Transposed convolutions stay as they are, and stay `f16`.** They write straight into their part of the
 //!   concatenation. As 1 x 1 convolution and DepthToSpace they could run in INT8, but a kernel then moves the
 //!   whole map; given INT8 types as they are, they run in `f16` all the same and convert their weights at
@@ -15,6 +18,7 @@
 //!   memory traffic than it saves, and outputs are what is sensitive.
 
 mod graph;
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +27,8 @@ use crate::onnx::proto::{TensorProto, element};
 use crate::onnx::{OnnxError, OnnxMeta, check_names, encode};
 use crate::{Conv, Network, Node, Op, Shape, Weight};
 use graph::Graph;
-use std::collections::BTreeMap;
+use merge::End;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Types of `f8` came with operators of opset 19, and those with version 9 of the format.
 const OPSET: i64 = 19;
@@ -89,8 +94,10 @@ pub struct Lowering<'a> {
     pub precision: Precision,
     /// Ranges of the tensors, where the precision [needs](Precision::needs_calibration) them.
     pub calibration: Option<&'a Calibration>,
-    /// Whether the canvas comes as `f32` even where the network computes in `f16`: for engines on the host.
-    pub wide_canvas: bool,
+    /// Whether an engine on the host runs it: then the canvas comes as `f32`, and an eight-bit network has `f32`
+    /// where the card has `f16`, with the same scales. (ONNX Runtime multiplies quantized numbers in `f16`
+    /// before it scales them, which overflows.)
+    pub on_host: bool,
 }
 
 /// The bytes of an ONNX model that computes `network` in a precision.
@@ -102,27 +109,30 @@ pub struct Lowering<'a> {
 /// tensor. **Determinism**: equal arguments give equal bytes.
 pub fn lower(network: &Network, lowering: &Lowering<'_>, meta: &OnnxMeta) -> Result<Vec<u8>, OnnxError> {
     let shapes = network.shapes()?;
-    let mut lower = Lower { graph: Graph::new(&meta.graph), lowering, shapes, quantized: BTreeMap::new() };
+    let ends = merge::ends(network);
+    let mut lower = Lower {
+        graph: Graph::new(&meta.graph),
+        lowering,
+        shapes,
+        ends: ends.iter().map(|end| end.tensor.clone()).collect(),
+        quantized: BTreeMap::new(),
+    };
     let input = lower.input(network);
-    for node in &network.nodes {
-        if !is_final(network, node) {
-            lower.node(network, node, &input)?;
-        }
+    let is_of_an_end = |node: &Node| ends.iter().any(|end| end.replaces.contains(&node.name));
+    for node in network.nodes.iter().filter(|node| !is_of_an_end(node)) {
+        lower.node(network, node, &input)?;
     }
-    lower.outputs(network, &input)?;
+    lower.outputs(network, &ends, &input)?;
     check_names(&lower.graph.proto)?;
     encode(lower.graph.proto, meta, OPSET, IR_VERSION)
-}
-
-/// Whether a node makes an output and nothing but that.
-fn is_final(network: &Network, node: &Node) -> bool {
-    network.outputs.contains(&node.output) && !network.nodes.iter().any(|n| n.inputs.contains(&node.output))
 }
 
 struct Lower<'a> {
     graph: Graph,
     lowering: &'a Lowering<'a>,
     shapes: BTreeMap<&'a str, Shape>,
+    /// What the last convolutions write.
+    ends: BTreeSet<String>,
     /// Tensors that were quantized, and what they are called since.
     quantized: BTreeMap<String, String>,
 }
@@ -130,7 +140,9 @@ struct Lower<'a> {
 impl Lower<'_> {
     /// Element of maps, weights and biases.
     fn element(&self) -> i32 {
-        if self.lowering.precision.is_half() { element::FLOAT16 } else { element::FLOAT }
+        let Lowering { precision, on_host, .. } = self.lowering;
+        let is_half = precision.is_half() && !(*on_host && precision.needs_calibration());
+        if is_half { element::FLOAT16 } else { element::FLOAT }
     }
 
     fn shape(&self, tensor: &str) -> Shape {
@@ -139,7 +151,7 @@ impl Lower<'_> {
 
     /// Declares the canvas; yields what it is called as a map.
     fn input(&mut self, network: &Network) -> String {
-        let element = if self.lowering.wide_canvas { element::FLOAT } else { self.element() };
+        let element = if self.lowering.on_host { element::FLOAT } else { self.element() };
         self.graph.input(&network.input, network.input_shape, element);
         if element == self.element() {
             return network.input.clone();
@@ -164,8 +176,7 @@ impl Lower<'_> {
     /// Whether a convolution runs in eight bits: one with neighbours, behind the first and before the last.
     fn is_low(&self, network: &Network, node: &Node, conv: &Conv) -> bool {
         let [_, _, kh, kw] = conv.weight.shape;
-        let is_inside = !node.inputs.contains(&network.input)
-            && network.nodes.iter().any(|reader| reader.inputs.contains(&node.output));
+        let is_inside = !node.inputs.contains(&network.input) && !self.ends.contains(&node.output);
         self.lowering.precision.needs_calibration() && kh * kw > 1 && is_inside
     }
 
@@ -197,9 +208,14 @@ impl Lower<'_> {
         };
         let amax = self.lowering.calibration.ok_or_else(missing)?.amax_of(tensor)?;
         let low = Low::of(self.lowering.precision);
-        let quantized = self.graph.quantize(tensor, low.scale(amax), low.zero());
+        let quantized = self.graph.quantize(tensor, self.scale(low.scale(amax)), low.zero());
         self.quantized.insert(tensor.to_owned(), quantized.clone());
         Ok(quantized)
+    }
+
+    /// A scale as the card has it, and the element that it is written in.
+    fn scale(&self, scale: f32) -> (f32, i32) {
+        (f32::from(half::f16::from_f32(scale)), self.element())
     }
 
     fn low_weight(&mut self, node: &Node, weight: &Weight) -> String {
@@ -211,7 +227,7 @@ impl Lower<'_> {
         let bytes = weight.values.iter().map(|v| low.encode(v / divisor)).collect();
         let name = format!("{}.weight", node.name);
         self.graph.proto.initializer.push(TensorProto::raw(&name, &weight.shape, low.element, bytes));
-        self.graph.dequantize(&name, scale, low.zero())
+        self.graph.dequantize(&name, self.scale(scale), low.zero())
     }
 
     /// Parameters of a node in the element of the maps; in `f16` they must be within its range.
@@ -234,31 +250,14 @@ impl Lower<'_> {
         Ok(name)
     }
 
-    /// The ends of the network: merged where they read one tensor, then cast and split together.
-    fn outputs(&mut self, network: &Network, input: &str) -> Result<(), OnnxError> {
-        let mut groups: Vec<Vec<&Node>> = Vec::new();
-        for output in &network.outputs {
-            let Some(node) = network.nodes.iter().find(|n| n.output == *output) else { continue };
-            match groups.iter_mut().find(|group| can_merge(network, group[0], node)) {
-                Some(group) => group.push(node),
-                None => groups.push(vec![node]),
-            }
-        }
+    /// The ends of the network, cast and split together.
+    fn outputs(&mut self, network: &Network, ends: &[End], input: &str) -> Result<(), OnnxError> {
         let mut parts = Vec::new();
-        for group in &groups {
-            parts.push(match group.as_slice() {
-                [node] if !is_final(network, node) => node.output.clone(),
-                [node] => {
-                    let raw = Node { output: format!("{}.raw", node.output), ..(*node).clone() };
-                    self.node(network, &raw, input)?;
-                    raw.output
-                }
-                several => {
-                    let merged = merge(several);
-                    self.node(network, &merged, input)?;
-                    merged.output
-                }
-            });
+        for end in ends {
+            for node in &end.nodes {
+                self.node(network, node, input)?;
+            }
+            parts.push(end.tensor.clone());
         }
         let mut all = match parts.as_slice() {
             [one] => one.clone(),
@@ -271,7 +270,7 @@ impl Lower<'_> {
             self.graph.cast(&all, "outputs.f32", element::FLOAT);
             "outputs.f32".clone_into(&mut all);
         }
-        let order: Vec<&str> = groups.iter().flatten().map(|n| n.output.as_str()).collect();
+        let order: Vec<&str> = ends.iter().flat_map(|end| end.outputs.iter().map(String::as_str)).collect();
         let n_channels: Vec<usize> = order.iter().map(|name| self.shape(name)[0]).collect();
         self.graph.split(&all, &order, &n_channels);
         for output in &network.outputs {
@@ -284,42 +283,6 @@ impl Lower<'_> {
 /// The name of a tensor, given what the canvas is called.
 fn renamed(network: &Network, tensor: &str, input: &str) -> String {
     if tensor == network.input { input.to_owned() } else { tensor.to_owned() }
-}
-
-/// Whether two ends of the network are convolutions of one tensor that can be one.
-fn can_merge(network: &Network, a: &Node, b: &Node) -> bool {
-    let (Op::Conv(left), Op::Conv(right)) = (&a.op, &b.op) else { return false };
-    let [_, n_in, kh, kw] = left.weight.shape;
-    a.inputs == b.inputs
-        && right.weight.shape[1..] == [n_in, kh, kw]
-        && (left.stride, left.padding, left.relu) == (right.stride, right.padding, right.relu)
-        && is_final(network, a)
-        && is_final(network, b)
-}
-
-/// Several convolutions of one tensor as one, their outputs side by side.
-fn merge(nodes: &[&Node]) -> Node {
-    let convs = || {
-        nodes.iter().filter_map(|n| match &n.op {
-            Op::Conv(conv) => Some(conv),
-            _ => None,
-        })
-    };
-    let mut shape = [0; 4];
-    for conv in convs() {
-        let [n_out, rest @ ..] = conv.weight.shape;
-        shape = [shape[0] + n_out, rest[0], rest[1], rest[2]];
-    }
-    let (stride, padding, relu) = convs().next().map_or((1, 0, false), |c| (c.stride, c.padding, c.relu));
-    let values = convs().flat_map(|c| c.weight.values.iter().copied()).collect();
-    let bias = convs().flat_map(|c| c.bias.iter().copied()).collect();
-    let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
-    Node {
-        name: names.join("+"),
-        op: Op::Conv(Conv { weight: Weight { shape, values }, bias, stride, padding, relu }),
-        inputs: nodes[0].inputs.clone(),
-        output: format!("{}.merged", nodes[0].output),
-    }
 }
 
 /// A type of eight bits.

@@ -44,7 +44,7 @@ fn calibration() -> Calibration {
 }
 
 fn graph_of(network: &Network, precision: Precision, calibration: Option<&Calibration>) -> GraphProto {
-    let lowering = Lowering { precision, calibration, wide_canvas: false };
+    let lowering = Lowering { precision, calibration, on_host: false };
     let bytes = lower(network, &lowering, &OnnxMeta::default()).unwrap();
     ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap()
 }
@@ -119,8 +119,8 @@ fn a_network_of_f32_has_no_casts() {
 }
 
 #[test]
-fn a_wide_canvas_is_cast_once() {
-    let lowering = Lowering { precision: Precision::Fp16, calibration: None, wide_canvas: true };
+fn a_on_host_is_cast_once() {
+    let lowering = Lowering { precision: Precision::Fp16, calibration: None, on_host: true };
     let bytes = lower(&network(), &lowering, &OnnxMeta::default()).unwrap();
     let graph = ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap();
     assert_eq!(find(&graph, "canvas.cast.cast").input, ["canvas"]);
@@ -165,21 +165,45 @@ fn a_tensor_is_quantized_once_however_many_read_it() {
 #[test]
 fn weights_are_rounded_by_the_scale_that_the_engine_has() {
     let network = network();
-    let graph = graph_of(&network, Precision::Int8, Some(&calibration()));
     let Op::Conv(conv) = &network.nodes[1].op else { unreachable!("a convolution") };
-    let scale = initializer(&graph, "second.weight.scale").raw_data.as_ref().unwrap();
-    let scale = f32::from(f16::from_le_bytes([scale[0], scale[1]]));
-    let weights = initializer(&graph, "second.weight").raw_data.as_ref().unwrap();
-    for (weight, low) in conv.weight.values.iter().zip(weights) {
-        let back = f32::from(*low as i8) * scale;
-        assert!((back - weight).abs() <= scale * 0.51, "{weight} became {back} in steps of {scale}");
+    for precision in [Precision::Int8, Precision::Fp8] {
+        let graph = graph_of(&network, precision, Some(&calibration()));
+        let scale = initializer(&graph, "second.weight.scale").raw_data.as_ref().unwrap();
+        let scale = f32::from(f16::from_le_bytes([scale[0], scale[1]]));
+        let weights = initializer(&graph, "second.weight").raw_data.as_ref().unwrap();
+        for (weight, low) in conv.weight.values.iter().zip(weights) {
+            // A step of INT8 is the scale; one of E4M3 is an eighth of the number, or of the least normal one.
+            let (back, step) = match precision {
+                Precision::Int8 => (f32::from(*low as i8) * scale, scale),
+                _ => (value(*low) * scale, scale * (value(*low).abs() / 8.0).max(2.0_f32.powi(-9))),
+            };
+            assert!(
+                (back - weight).abs() <= step * 0.51,
+                "{precision}: {weight} became {back}, steps of {step}"
+            );
+        }
     }
+}
+
+#[test]
+fn on_the_host_eight_bits_are_scaled_in_f32_by_the_same_scales() {
+    let calibration = calibration();
+    let lowering = Lowering { precision: Precision::Int8, calibration: Some(&calibration), on_host: true };
+    let bytes = lower(&network(), &lowering, &OnnxMeta::default()).unwrap();
+    let host = ModelProto::decode(bytes.as_slice()).unwrap().graph.unwrap();
+    let card = graph_of(&network(), Precision::Int8, Some(&calibration));
+    let bytes = |graph| initializer(graph, "maps.scale").raw_data.clone().unwrap();
+    let (host_scale, card_scale) = (bytes(&host), bytes(&card));
+    let wide = f32::from(f16::from_le_bytes([card_scale[0], card_scale[1]]));
+    assert_eq!(host_scale, wide.to_le_bytes());
+    assert_eq!(initializer(&host, "second.weight").raw_data, initializer(&card, "second.weight").raw_data);
+    assert!(host.initializer.iter().all(|t| t.data_type != Some(element::FLOAT16)));
 }
 
 #[test]
 fn what_is_missing_for_eight_bits_is_named() {
     let lower_with = |calibration: Option<&Calibration>| {
-        let lowering = Lowering { precision: Precision::Int8, calibration, wide_canvas: false };
+        let lowering = Lowering { precision: Precision::Int8, calibration, on_host: false };
         lower(&network(), &lowering, &OnnxMeta::default()).unwrap_err().to_string()
     };
     assert!(lower_with(None).contains("needs a calibration"));
@@ -197,7 +221,7 @@ fn weights_beyond_f16_are_refused_by_name() {
     if let Op::Conv(conv) = &mut network.nodes[0].op {
         conv.weight.values[5] = 70_000.0;
     }
-    let lowering = Lowering { precision: Precision::Fp16, calibration: None, wide_canvas: false };
+    let lowering = Lowering { precision: Precision::Fp16, calibration: None, on_host: false };
     let said = lower(&network, &lowering, &OnnxMeta::default()).unwrap_err().to_string();
     assert!(said.contains("`first`") && said.contains("70000") && said.contains("fp32"), "{said}");
     assert!(

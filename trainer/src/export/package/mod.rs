@@ -72,6 +72,7 @@ impl PackageWriter {
     pub fn network(self, precision: &str, network: &Network) -> anyhow::Result<Self> {
         check_head(network, &self.manifest)?;
         let meta = OnnxMeta {
+            producer: "pilotis-trainer".to_owned(),
             graph: self.manifest.name.clone(),
             doc: format!("The 2D network of the Pilotis package `{}`.", self.manifest.name),
             properties: vec![("pilotis.precision".to_owned(), precision.to_owned())],

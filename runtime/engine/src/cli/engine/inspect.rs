@@ -4,6 +4,7 @@ use super::super::output::Output;
 use super::super::{Outcome, with_exit_codes};
 use super::build::What;
 use anyhow::{Context, Result, bail};
+use pilotis_runtime::head::tensorrt::roofline::{self, Bound, CARDS, Card, GAP_US};
 use pilotis_runtime::head::tensorrt::text::{Layer, Operand};
 use pilotis_runtime::head::tensorrt::{PlanCache, PlanFile, PlanHeader, PlanText};
 use serde::Serialize;
@@ -14,6 +15,7 @@ const HELP: &str = with_exit_codes!(
     "Examples:
   pilotis engine inspect street.plan
   pilotis engine inspect --precision fp16 --target sm_89
+  pilotis engine inspect --roofline street.plan
   pilotis engine inspect --json - street.plan"
 );
 
@@ -29,6 +31,9 @@ pub(super) struct Arguments {
     file: Option<PathBuf>,
     #[command(flatten)]
     what: What,
+    /// What an RTX 4070 cannot do faster, kernel by kernel: computed from the plan, not measured.
+    #[arg(long)]
+    roofline: bool,
     /// One line of JSON: to a file, or with - to stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -58,6 +63,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let mut output = Output::open(arguments.json.as_deref())?;
     output.json(&Inspection { header: &file.header, text: &text })?;
     output.text(&for_people(&file.header, &text))?;
+    if arguments.roofline {
+        for card in &CARDS {
+            output.text(&bounds_for_people(card, &roofline::bounds(&text, card)))?;
+        }
+    }
     output.flush()?;
     Ok(Outcome::AllDone)
 }
@@ -98,6 +108,30 @@ fn for_people(header: &PlanHeader, text: &PlanText) -> String {
     } else {
         let _ = writeln!(out, "  in a higher precision than {}: {}", header.key.precision, higher.join(", "));
     }
+    out
+}
+
+/// The longest kernels, and the whole.
+fn bounds_for_people(card: &Card, bounds: &[Bound]) -> String {
+    const N_SHOWN: usize = 8;
+    let mut out = format!(
+        "computed bound on {}: {} multiprocessors at {} GHz, {} GB/s; sums of f32 (i32 in int8), {GAP_US} us between kernels\n",
+        card.name, card.n_multiprocessors, card.clock_ghz, card.memory_gb_per_s
+    );
+    let mut longest: Vec<&Bound> = bounds.iter().collect();
+    longest.sort_by(|a, b| b.us().total_cmp(&a.us()));
+    for bound in longest.iter().take(N_SHOWN) {
+        let _ = writeln!(
+            out,
+            "  {:60} {:>8.1} us ({:.1} memory, {:.1} multiplications)",
+            bound.kernel,
+            bound.us(),
+            bound.memory_us,
+            bound.compute_us
+        );
+    }
+    let ms = roofline::total_us(bounds) / 1e3;
+    let _ = writeln!(out, "  at least {ms:.3} ms for the network, in {} kernels; not measured", bounds.len());
     out
 }
 

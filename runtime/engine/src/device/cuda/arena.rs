@@ -6,6 +6,7 @@ use super::plain::Plain;
 use crate::error::{BuildError, BuildErrorKind};
 use cudarc::driver::{result, sys};
 use pilotis_kernels::layout::DevicePtr;
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use super::plan::{ALIGN_BYTES, Layout, Moment, Plan, Slot};
@@ -17,8 +18,16 @@ pub struct Arena {
     layout: Arc<Layout>,
 }
 
+/// A range of an arena's memory, which stays where it is as long as this lives.
+#[derive(Clone, Debug)]
+pub struct Span {
+    memory: Arc<DeviceMemory>,
+    address: DevicePtr,
+    n_bytes: usize,
+}
+
 #[derive(Debug)]
-struct DeviceMemory {
+pub(super) struct DeviceMemory {
     address: sys::CUdeviceptr,
     device: Arc<Device>,
 }
@@ -63,6 +72,13 @@ impl Arena {
         self.range(slot, 0, slot.len()).unwrap_or(0)
     }
 
+    /// A range of a buffer's values as memory that can be handed on; `None` where it goes past the end.
+    pub fn span<T: Plain>(&self, slot: Slot<T>, range: Range<usize>) -> Option<Span> {
+        let n = range.end.checked_sub(range.start)?;
+        let address = self.range(slot, range.start, n)?;
+        Some(Span { memory: Arc::clone(&self.memory), address, n_bytes: n * size_of::<T>() })
+    }
+
     /// Where everything lies.
     pub fn layout(&self) -> &Layout {
         &self.layout
@@ -77,6 +93,30 @@ impl Arena {
     pub(super) fn is_of(&self, device: &Arc<Device>) -> bool {
         Arc::ptr_eq(&self.memory.device, device)
     }
+
+    pub(super) fn memory(&self) -> &Arc<DeviceMemory> {
+        &self.memory
+    }
+}
+
+impl Span {
+    /// Its address on the device.
+    pub fn address(&self) -> DevicePtr {
+        self.address
+    }
+
+    /// Its size.
+    pub fn n_bytes(&self) -> usize {
+        self.n_bytes
+    }
+
+    pub(super) fn is_of(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.memory.device, device)
+    }
+
+    pub(super) fn memory(&self) -> &Arc<DeviceMemory> {
+        &self.memory
+    }
 }
 
 impl Drop for DeviceMemory {
@@ -84,7 +124,7 @@ impl Drop for DeviceMemory {
         let address = self.address;
         self.device.settle();
         // SAFETY: of `malloc_sync`, freed here only, and nothing runs that could use it -> `settle`;
-        // graphs hold a clone of the arena -> cuda_device: devices_come_and_go.
+        // graphs hold a share of the memory -> cuda_device: devices_come_and_go.
         self.device.give_back(|| unsafe { result::free_sync(address) });
     }
 }

@@ -89,6 +89,18 @@ impl Device {
         self.health.check()
     }
 
+    /// Makes the device current in the calling thread, for code that talks to CUDA by itself.
+    ///
+    /// **Errors**: the driver's, and the fault that the device did not survive.
+    pub fn make_current(&self) -> Result<(), DeviceFault> {
+        self.call(|| Ok(()))
+    }
+
+    /// Remembers a fault that other code met, where it is one that the device does not survive.
+    pub(super) fn note(&self, fault: DeviceFault) -> DeviceFault {
+        self.health.note(fault)
+    }
+
     /// Calls the driver with this device current in the calling thread. A sticky fault is
     /// remembered, and from then on answers at once.
     pub(in crate::device) fn call<T>(

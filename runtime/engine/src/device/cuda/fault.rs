@@ -81,6 +81,8 @@ impl DeviceFault {
     pub const NOT_READY: Self = Self { code: 600 };
     /// A library enqueued nothing and gave no reason. No number of the driver's.
     pub const NETWORK: Self = Self { code: 100_001 };
+    /// What the device or its driver cannot do.
+    pub const NOT_SUPPORTED: Self = Self { code: 801 };
     /// What cannot stand in a graph.
     pub const CAPTURE_UNSUPPORTED: Self = Self { code: 900 };
 

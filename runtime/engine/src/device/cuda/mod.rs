@@ -13,7 +13,9 @@
 pub mod arena;
 mod context;
 pub mod driver;
+pub mod event;
 pub mod fault;
+pub mod graph;
 pub mod info;
 pub mod module;
 pub mod nvml;
@@ -22,12 +24,14 @@ mod plain;
 mod plan;
 pub mod stream;
 
-pub use arena::{Arena, Layout, Moment, Plan, Slot};
+pub use arena::{Arena, Layout, Moment, Plan, Slot, Span};
 pub use context::{Device, Memory};
 pub use driver::Driver;
+pub use event::Event;
 pub use fault::DeviceFault;
+pub use graph::Graph;
 pub use info::DeviceInfo;
 pub use module::{Kernel, Modules};
-pub use pinned::Pinned;
+pub use pinned::{Lent, Pinned};
 pub use plain::Plain;
-pub use stream::{Event, Graph, Stream};
+pub use stream::Stream;

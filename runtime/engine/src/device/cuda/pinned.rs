@@ -8,6 +8,10 @@ use crate::error::BuildError;
 use cudarc::driver::result;
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Every piece of memory has a number of its own; addresses come again.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// Values in page-locked memory of the host, for the copies of one stream; zero at first.
 ///
@@ -19,8 +23,16 @@ pub struct Pinned<T: Plain> {
     len: usize,
     device: Arc<Device>,
     progress: Arc<Progress>,
+    id: u64,
     /// The stream's ticket of the last copy.
     busy_until: u64,
+}
+
+/// Page-locked memory that is given to the launch of a graph which copies from or to it.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    pub(super) id: u64,
+    pub(super) busy_until: &'a mut u64,
 }
 
 // SAFETY: plain values at an address that never moves; whoever holds `&mut` is alone with them
@@ -45,7 +57,8 @@ impl<T: Plain> Pinned<T> {
         // values -> the driver; `Plain` -> the same test.
         unsafe { ptr.write_bytes(0, n_bytes) };
         let progress = Arc::clone(stream.progress());
-        Ok(Self { ptr: ptr.cast(), len, device: Arc::clone(device), progress, busy_until: 0 })
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Ok(Self { ptr: ptr.cast(), len, device: Arc::clone(device), progress, id, busy_until: 0 })
     }
 
     /// How many values.
@@ -76,6 +89,15 @@ impl<T: Plain> Pinned<T> {
         self.check_ready()?;
         // SAFETY: as in `as_slice`, and the borrow is the only one.
         Ok(unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len) })
+    }
+
+    /// The memory for [`Stream::launch_graph`]: nobody sees the values until the graph is done.
+    pub fn lend(&mut self) -> Lent<'_> {
+        Lent { id: self.id, busy_until: &mut self.busy_until }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.id
     }
 
     /// Whether it was made for the stream of this progress.

@@ -2,7 +2,7 @@
 
 use pilotis_kernels::boxes::{BoxClass, BoxDetection, BoxGroup, BoxPlane, BoxScope};
 use pilotis_kernels::frame::FrameState;
-use pilotis_kernels::points::SweepPart;
+use pilotis_kernels::points::{PointsChunk, SweepPart};
 
 /// Values that may be made of any bytes and have no bytes that are not theirs.
 ///
@@ -19,7 +19,7 @@ macro_rules! plain {
 }
 
 plain!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, half::f16);
-plain!(FrameState, SweepPart, BoxPlane, BoxScope, BoxGroup, BoxClass, BoxDetection);
+plain!(FrameState, PointsChunk, SweepPart, BoxPlane, BoxScope, BoxGroup, BoxClass, BoxDetection);
 
 // SAFETY: an array has no padding between its elements -> the language -> as for its elements.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}
@@ -38,6 +38,7 @@ mod tests {
     #[test]
     fn structs_that_are_copied_have_no_padding() {
         assert_no_padding::<FrameState>();
+        assert_no_padding::<PointsChunk>();
         assert_no_padding::<SweepPart>();
         assert_no_padding::<BoxPlane>();
         assert_no_padding::<BoxScope>();

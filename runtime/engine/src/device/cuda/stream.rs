@@ -1,11 +1,13 @@
-//! Stream: the one queue of copies, fills and launches, and events that measure it.
+//! Stream: the one queue of copies, fills and launches.
 //!
-//! **Allocation**: none in anything that takes `&mut Stream`, but for [`Stream::capture`].
+//! **Allocation**: none in anything that takes `&mut Stream`, but for [`Stream::capture`] and what is
+//! called inside of it.
 
-use super::arena::{Arena, Slot};
+use super::arena::{Arena, Slot, Span};
 use super::context::Device;
 use super::fault::DeviceFault;
-use super::module::{Kernel, Modules};
+use super::graph::Uses;
+use super::module::Kernel;
 use super::pinned::Pinned;
 use super::plain::Plain;
 use crate::error::BuildError;
@@ -31,7 +33,7 @@ impl Progress {
         self.done.load(Ordering::Acquire) >= ticket
     }
 
-    fn advance(&self, ticket: u64) {
+    pub(super) fn advance(&self, ticket: u64) {
         self.done.fetch_max(ticket, Ordering::Release);
     }
 }
@@ -39,11 +41,12 @@ impl Progress {
 /// A queue of work on a device, in order.
 #[derive(Debug)]
 pub struct Stream {
-    raw: sys::CUstream,
-    device: Arc<Device>,
-    progress: Arc<Progress>,
-    ticket: u64,
-    is_capturing: bool,
+    pub(super) raw: sys::CUstream,
+    pub(super) device: Arc<Device>,
+    pub(super) progress: Arc<Progress>,
+    pub(super) ticket: u64,
+    /// What the graph uses that is being captured.
+    pub(super) capturing: Option<Uses>,
 }
 
 // SAFETY: a stream is used by one thread at a time, through `&mut`, with its context current
@@ -58,7 +61,7 @@ impl Stream {
         let raw = device.call(|| result::stream::create(StreamKind::NonBlocking));
         let raw = raw.map_err(|f| f.while_building("make a stream"))?;
         let device = Arc::clone(device);
-        Ok(Self { raw, device, progress: Arc::default(), ticket: 0, is_capturing: false })
+        Ok(Self { raw, device, progress: Arc::default(), ticket: 0, capturing: None })
     }
 
     /// Its device.
@@ -69,8 +72,7 @@ impl Stream {
     /// Enqueues a copy of `from[range]` to the values of `to` that start at index `at`.
     ///
     /// **Errors**: [`DeviceFault::INVALID_VALUE`] for a range past an end,
-    /// [`DeviceFault::INVALID_HANDLE`] for memory of another stream or device,
-    /// [`DeviceFault::CAPTURE_UNSUPPORTED`] inside of [`Stream::capture`], and the driver's.
+    /// [`DeviceFault::INVALID_HANDLE`] for memory of another stream or device, and the driver's.
     pub fn upload<T: Plain>(
         &mut self,
         from: &mut Pinned<T>,
@@ -89,7 +91,7 @@ impl Stream {
             return Ok(());
         }
         let (host, n_bytes, raw) = (from.address_of(range.start), n * size_of::<T>(), self.raw);
-        from.mark_busy(self.draw_ticket());
+        self.note_copy(arena, from);
         // SAFETY: both ranges are checked above; the host's stays where it is and is written by
         // nobody until the ticket is done -> `Pinned` -> cuda_device: copies_go_there_and_back,
         // copies_past_an_end_are_refused.
@@ -119,11 +121,52 @@ impl Stream {
             return Ok(());
         }
         let (host, n_bytes, raw) = (to.address_of(at), n * size_of::<T>(), self.raw);
-        to.mark_busy(self.draw_ticket());
+        self.note_copy(arena, to);
         // SAFETY: both ranges are checked above; the host's stays where it is, and nobody looks at
         // it until the ticket is done -> `Pinned` -> cuda_device: copies_go_there_and_back,
         // values_are_not_seen_while_they_are_copied.
         self.device.call(|| unsafe { sys::cuMemcpyDtoHAsync_v2(host.cast(), address, n_bytes, raw).result() })
+    }
+
+    /// Enqueues a copy within the device's memory.
+    ///
+    /// **Errors**: [`DeviceFault::INVALID_VALUE`] for ranges of two sizes,
+    /// [`DeviceFault::INVALID_HANDLE`] for memory of another device, and the driver's.
+    pub fn copy(&mut self, from: &Span, to: &Span) -> Result<(), DeviceFault> {
+        if !from.is_of(&self.device) || !to.is_of(&self.device) {
+            return Err(DeviceFault::INVALID_HANDLE);
+        }
+        if from.n_bytes() != to.n_bytes() {
+            return Err(DeviceFault::INVALID_VALUE);
+        }
+        if let Some(uses) = &mut self.capturing {
+            uses.memory(from.memory());
+            uses.memory(to.memory());
+        }
+        if from.n_bytes() == 0 {
+            return Ok(());
+        }
+        let (from_address, to_address, n_bytes, raw) = (from.address(), to.address(), to.n_bytes(), self.raw);
+        // SAFETY: spans lie within their arenas, which live until the stream is idle (`DeviceMemory`
+        // settles first) or as long as the graph -> `Arena::span`, `Uses`
+        // -> cuda_device: spans_are_copied_within_the_device.
+        self.device.call(|| unsafe {
+            sys::cuMemcpyDtoDAsync_v2(to_address, from_address, n_bytes, raw).result()
+        })
+    }
+
+    /// Lets other code enqueue on this stream: it is called with the device current in this thread and
+    /// with the driver's handle of the stream (a `CUstream`, which is a `cudaStream_t` too).
+    ///
+    /// A fault that it answers with is remembered as one of the driver's.
+    ///
+    /// **Errors**: those of `work`, and the driver's.
+    pub fn enqueue_foreign(
+        &mut self,
+        work: impl FnOnce(*mut c_void) -> Result<(), DeviceFault>,
+    ) -> Result<(), DeviceFault> {
+        self.device.make_current()?;
+        work(self.raw.cast()).map_err(|fault| self.device.note(fault))
     }
 
     /// Enqueues that every four bytes of `slot[range]` become `value`.
@@ -146,6 +189,9 @@ impl Stream {
         }
         if n == 0 {
             return Ok(());
+        }
+        if let Some(uses) = &mut self.capturing {
+            uses.memory(arena.memory());
         }
         let raw = self.raw;
         // SAFETY: the range is checked above -> `Arena::range` -> cuda_device: fills_write_their_range_only.
@@ -182,32 +228,6 @@ impl Stream {
         })
     }
 
-    /// An event of this stream.
-    ///
-    /// **Errors**: a driver that makes none.
-    pub fn event(&self) -> Result<Event, BuildError> {
-        let raw = self.device.call(|| result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT));
-        let raw = raw.map_err(|f| f.while_building("make an event"))?;
-        let (device, progress) = (Arc::clone(&self.device), Arc::clone(&self.progress));
-        Ok(Event { raw, device, progress, ticket: 0 })
-    }
-
-    /// Enqueues that an event notes when everything before it is done.
-    ///
-    /// **Errors**: [`DeviceFault::INVALID_HANDLE`] for an event of another stream,
-    /// [`DeviceFault::CAPTURE_UNSUPPORTED`] inside of [`Stream::capture`], and the driver's.
-    pub fn record(&mut self, event: &mut Event) -> Result<(), DeviceFault> {
-        self.check_not_capturing()?;
-        if !Arc::ptr_eq(&event.progress, &self.progress) {
-            return Err(DeviceFault::INVALID_HANDLE);
-        }
-        let (event_raw, raw) = (event.raw, self.raw);
-        // SAFETY: both are live and of one context -> `Event`, above -> cuda_device: events_measure_what_is_between_them.
-        self.device.call(|| unsafe { result::event::record(event_raw, raw) })?;
-        event.ticket = self.ticket;
-        Ok(())
-    }
-
     /// Waits until everything enqueued is done.
     ///
     /// **Errors**: [`DeviceFault::CAPTURE_UNSUPPORTED`] inside of [`Stream::capture`], and the
@@ -221,72 +241,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Records fills and launches into a graph instead of running them.
-    ///
-    /// Copies from and to the host and events have no place in it.
-    ///
-    /// **Errors**: those of `work`, and the driver's. **Allocation**: the driver's and ours.
-    pub fn capture(
-        &mut self,
-        modules: &Modules,
-        arena: &Arena,
-        work: impl FnOnce(&mut Self) -> Result<(), DeviceFault>,
-    ) -> Result<Graph, DeviceFault> {
-        self.check_not_capturing()?;
-        if !arena.is_of(&self.device) || !modules.is_of(&self.device) {
-            return Err(DeviceFault::INVALID_HANDLE);
-        }
-        let raw = self.raw;
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-        // SAFETY: the stream is live -> `self` -> cuda_device: a_graph_does_what_was_captured.
-        self.device.call(|| unsafe { result::stream::begin_capture(raw, mode) })?;
-        self.is_capturing = true;
-        let worked = work(self);
-        self.is_capturing = false;
-        // SAFETY: as before, and it is capturing -> above; ended also where the work failed.
-        let graph = self.device.call(|| unsafe { result::stream::end_capture(raw) });
-        let graph = match (worked, graph) {
-            (Ok(()), Ok(graph)) if !graph.is_null() => graph,
-            (worked, graph) => {
-                if let Ok(graph) = graph
-                    && !graph.is_null()
-                {
-                    // SAFETY: made by the capture, and used by nobody else -> above -> the same test.
-                    self.device.give_back(|| unsafe { result::graph::destroy(graph) });
-                }
-                worked?;
-                return Err(graph.err().unwrap_or(DeviceFault { code: 901 }));
-            }
-        };
-        let flags = sys::CUgraphInstantiate_flags_enum(0);
-        // SAFETY: a graph that was just made, destroyed once after it was instantiated, which the
-        // driver permits -> above -> the same test.
-        let exec = self.device.call(|| unsafe { result::graph::instantiate(graph, flags) });
-        // SAFETY: as before.
-        self.device.give_back(|| unsafe { result::graph::destroy(graph) });
-        Ok(Graph {
-            exec: exec?,
-            device: Arc::clone(&self.device),
-            _modules: modules.clone(),
-            _arena: arena.clone(),
-        })
-    }
-
-    /// Enqueues a graph.
-    ///
-    /// **Errors**: [`DeviceFault::INVALID_HANDLE`] for a graph of another device, and the driver's.
-    pub fn launch_graph(&mut self, graph: &Graph) -> Result<(), DeviceFault> {
-        self.check_not_capturing()?;
-        if !Arc::ptr_eq(&graph.device, &self.device) {
-            return Err(DeviceFault::INVALID_HANDLE);
-        }
-        let (exec, raw) = (graph.exec, self.raw);
-        // SAFETY: both are live and of one context; the kernels and the memory of the graph live as
-        // long as it -> `Graph` -> cuda_device: a_graph_does_what_was_captured.
-        self.device.call(|| unsafe { result::graph::launch(exec, raw) })
-    }
-
-    /// The driver's handle, for libraries that enqueue on it.
+    /// The driver's handle, for libraries that only ask about it.
     pub(in crate::device) fn raw(&self) -> sys::CUstream {
         self.raw
     }
@@ -295,17 +250,27 @@ impl Stream {
         &self.progress
     }
 
-    fn draw_ticket(&mut self) -> u64 {
+    pub(super) fn draw_ticket(&mut self) -> u64 {
         self.ticket += 1;
         self.ticket
     }
 
-    fn check_not_capturing(&self) -> Result<(), DeviceFault> {
-        if self.is_capturing { Err(DeviceFault::CAPTURE_UNSUPPORTED) } else { Ok(()) }
+    /// Notes that a copy uses host memory: now, or whenever the graph runs that is being captured.
+    fn note_copy<T: Plain>(&mut self, arena: &Arena, memory: &mut Pinned<T>) {
+        match &mut self.capturing {
+            Some(uses) => {
+                uses.host(memory.id());
+                uses.memory(arena.memory());
+            }
+            None => memory.mark_busy(self.draw_ticket()),
+        }
+    }
+
+    pub(super) fn check_not_capturing(&self) -> Result<(), DeviceFault> {
+        if self.capturing.is_some() { Err(DeviceFault::CAPTURE_UNSUPPORTED) } else { Ok(()) }
     }
 
     fn check_host_memory<T: Plain>(&self, memory: &Pinned<T>) -> Result<(), DeviceFault> {
-        self.check_not_capturing()?;
         if memory.is_of(&self.progress) { Ok(()) } else { Err(DeviceFault::INVALID_HANDLE) }
     }
 
@@ -330,78 +295,5 @@ impl Drop for Stream {
         // SAFETY: made by `new`, destroyed here only, with nothing left to do -> `settle`
         // -> cuda_device: devices_come_and_go.
         self.device.give_back(|| unsafe { result::stream::destroy(raw) });
-    }
-}
-
-/// A mark in a stream, and the time at which the device reached it.
-#[derive(Debug)]
-pub struct Event {
-    raw: sys::CUevent,
-    device: Arc<Device>,
-    progress: Arc<Progress>,
-    ticket: u64,
-}
-
-// SAFETY: an event may be used by every thread with its context current -> the driver's manual
-// -> cuda_device: one_device_serves_two_threads.
-unsafe impl Send for Event {}
-
-impl Event {
-    /// Waits until the device has reached it; at once where it was never recorded.
-    ///
-    /// **Errors**: the driver's, those of the work before it included.
-    pub fn wait(&self) -> Result<(), DeviceFault> {
-        let raw = self.raw;
-        // SAFETY: the event is live -> `self` -> cuda_device: an_event_lets_host_memory_go.
-        self.device.call(|| unsafe { result::event::synchronize(raw) })?;
-        self.progress.advance(self.ticket);
-        Ok(())
-    }
-
-    /// Nanoseconds of the device from an earlier event to this one, to about half a microsecond.
-    ///
-    /// **Errors**: [`DeviceFault::INVALID_HANDLE`] for events of two streams or one that was not
-    /// recorded, [`DeviceFault::NOT_READY`] before the device has reached both.
-    pub fn elapsed_ns(&self, since: &Self) -> Result<u64, DeviceFault> {
-        if !Arc::ptr_eq(&self.progress, &since.progress) {
-            return Err(DeviceFault::INVALID_HANDLE);
-        }
-        let (start, end) = (since.raw, self.raw);
-        // SAFETY: both are live and of one stream -> above -> cuda_device: events_measure_what_is_between_them.
-        let ms = self.device.call(|| unsafe { result::event::elapsed(start, end) })?;
-        Ok((f64::from(ms) * 1e6) as u64)
-    }
-}
-
-impl Drop for Event {
-    fn drop(&mut self) {
-        let raw = self.raw;
-        // SAFETY: made by `Stream::event`, destroyed here only; the driver permits it before the
-        // device has reached it -> the driver's manual -> cuda_device: devices_come_and_go.
-        self.device.give_back(|| unsafe { result::event::destroy(raw) });
-    }
-}
-
-/// Fills and launches that run as one, with the memory and the kernels that they use.
-#[derive(Debug)]
-pub struct Graph {
-    exec: sys::CUgraphExec,
-    device: Arc<Device>,
-    _modules: Modules,
-    _arena: Arena,
-}
-
-// SAFETY: a graph is launched through a stream, by one thread at a time where it stands in one
-// engine; the driver keeps it for launches that run -> the driver's manual
-// -> cuda_device: a_graph_does_what_was_captured.
-unsafe impl Send for Graph {}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        let exec = self.exec;
-        self.device.settle();
-        // SAFETY: made by `Stream::capture`, destroyed here only, and it does not run -> `settle`
-        // -> cuda_device: a_graph_does_what_was_captured.
-        self.device.give_back(|| unsafe { result::graph::exec_destroy(exec) });
     }
 }

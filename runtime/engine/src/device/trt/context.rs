@@ -3,7 +3,7 @@
 use super::engine::{Engine, TensorInfo};
 use super::library::Library;
 use super::raw::{ErrorText, OK, RawCache, RawContext};
-use crate::device::cuda::{Arena, DeviceFault, Slot, Stream};
+use crate::device::cuda::{DeviceFault, Span, Stream};
 use crate::error::{BuildError, BuildErrorKind};
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -14,34 +14,13 @@ pub struct Context {
     parts: Parts,
 }
 
-/// Where a network's tensors lie, and the memory that it works in: all in one arena, which it keeps.
+/// Where a network's tensors lie, and the memory that it works in.
 #[derive(Debug)]
 pub struct Memory {
-    /// The arena.
-    pub arena: Arena,
-    /// What it works in.
-    pub workspace: Slot<u8>,
+    /// What it works in; `None` where it needs nothing.
+    pub workspace: Option<Span>,
     /// Every tensor by its name.
-    pub tensors: Vec<(CString, TensorSlot)>,
-}
-
-/// A buffer that a tensor lies in.
-#[derive(Clone, Copy, Debug)]
-pub enum TensorSlot {
-    /// Bytes: the canvas.
-    Bytes(Slot<u8>),
-    /// Values: raw tensors.
-    F32(Slot<f32>),
-}
-
-impl TensorSlot {
-    /// Its address in an arena, 0 in another's, and its size.
-    fn place(self, arena: &Arena) -> (u64, u64) {
-        match self {
-            Self::Bytes(slot) => (arena.address(slot), slot.size_bytes()),
-            Self::F32(slot) => (arena.address(slot), slot.size_bytes()),
-        }
-    }
+    pub tensors: Vec<(CString, Span)>,
 }
 
 /// A context that runs.
@@ -49,7 +28,7 @@ impl TensorSlot {
 pub struct BoundContext {
     parts: Parts,
     /// What the network reads and writes stays until it is gone.
-    _arena: Arena,
+    _memory: Memory,
 }
 
 /// A context with what it needs to outlive: fields drop in this order.
@@ -153,24 +132,22 @@ impl Context {
 
     /// Says where the tensors lie.
     ///
-    /// **Errors**: [`BuildErrorKind::Mismatch`] for a tensor that is not given, lies in another arena, or has
-    /// less room than it takes.
+    /// **Errors**: [`BuildErrorKind::Mismatch`] for a tensor that is not given, or has less room than it takes.
     pub fn bind(self, memory: Memory) -> Result<BoundContext, BuildError> {
-        let Memory { arena, workspace, tensors } = memory;
         let mismatch = |text: String| BuildError::new(BuildErrorKind::Mismatch, text);
         for info in self.tensors() {
-            let Some((name, slot)) = tensors.iter().find(|(name, _)| *name == info.name) else {
+            let Some((name, span)) = memory.tensors.iter().find(|(name, _)| *name == info.name) else {
                 return Err(mismatch(format!("tensor {:?} of the plan has no place in memory", info.name)));
             };
-            let (address, room) = slot.place(&arena);
-            if address == 0 || room < info.size_bytes {
-                let needed = info.size_bytes;
+            let (room, needed) = (span.n_bytes() as u64, info.size_bytes);
+            if room < needed {
                 return Err(mismatch(format!("tensor {name:?} takes {needed} bytes, and {room} are there")));
             }
-            self.bind_tensor(name, address)?;
+            self.bind_tensor(name, span.address())?;
         }
-        self.bind_workspace(arena.address(workspace), workspace.size_bytes())?;
-        Ok(BoundContext { parts: self.parts, _arena: arena })
+        let workspace = memory.workspace.as_ref();
+        self.bind_workspace(workspace.map_or(0, Span::address), workspace.map_or(0, |w| w.n_bytes() as u64))?;
+        Ok(BoundContext { parts: self.parts, _memory: memory })
     }
 
     fn bind_tensor(&self, name: &CStr, address: u64) -> Result<(), BuildError> {
@@ -224,11 +201,12 @@ impl BoundContext {
         if !std::sync::Arc::ptr_eq(&engine.device, stream.device()) {
             return Err(DeviceFault::INVALID_HANDLE);
         }
-        let (context, stream) = (self.parts.context.raw.as_ptr(), stream.raw().cast());
-        let functions = &engine.library.functions;
-        // SAFETY: a live context, bound, used by one thread; a live stream of its device; memory that stays
-        // -> `bind`; `&mut self`; above -> `cargo xtask gpu-check`.
-        let code = engine.device.call(|| Ok(unsafe { (functions.context_enqueue)(context, stream) }))?;
-        if code == OK { Ok(()) } else { Err(DeviceFault::NETWORK) }
+        let (context, functions) = (self.parts.context.raw.as_ptr(), &engine.library.functions);
+        stream.enqueue_foreign(|stream| {
+            // SAFETY: a live context, bound, used by one thread; a live stream of its device, which is current;
+            // memory that stays -> `bind`; `&mut self`; `enqueue_foreign` -> `cargo xtask gpu-check`.
+            let code = unsafe { (functions.context_enqueue)(context, stream) };
+            if code == OK { Ok(()) } else { Err(DeviceFault::NETWORK) }
+        })
     }
 }

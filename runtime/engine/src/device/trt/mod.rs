@@ -86,6 +86,6 @@ mod log;
 mod raw;
 
 pub use builder::{BuildOptions, InputFormat, Plan};
-pub use context::{BoundContext, Context, Memory, TensorSlot};
+pub use context::{BoundContext, Context, Memory};
 pub use engine::{Element, Engine, TensorInfo};
 pub use library::{Flavour, Library};

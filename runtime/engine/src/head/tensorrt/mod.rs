@@ -5,11 +5,15 @@
 //! card all of this works as well, up to the plan.
 
 pub mod calibration;
+mod head;
 pub mod measure;
 pub mod plan_file;
+pub mod roofline;
 pub mod text;
 
+pub use head::{TensorRtHead, tensorrt};
 pub use measure::RangeMeter;
+pub use pilotis_network::{Calibration, Precision};
 pub use plan_file::{PLAN_DIR_VARIABLE, PlanCache, PlanFile, PlanHeader, PlanKey};
 pub use text::PlanText;
 
@@ -18,7 +22,7 @@ use crate::device::trt::{BuildOptions, InputFormat, Library};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::package::{Package, sha256_hex};
 use pilotis_network::onnx::{OnnxError, OnnxMeta, from_onnx};
-use pilotis_network::{Calibration, Lowering, Network, Precision, lower};
+use pilotis_network::{Lowering, Network, lower};
 use pilotis_spec::Stage;
 use std::time::Instant;
 
@@ -90,7 +94,7 @@ impl Lowered {
             doc: String::new(),
             properties: vec![("pilotis.precision".to_owned(), precision.name().to_owned())],
         };
-        let lowering = Lowering { precision, calibration, wide_canvas: false };
+        let lowering = Lowering { precision, calibration, on_host: false };
         let onnx = lower(network, &lowering, &meta)?;
         let format = input_format(precision, network.input_shape[0]);
         let key = PlanKey {

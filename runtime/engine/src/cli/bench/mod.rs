@@ -1,13 +1,18 @@
 //! `pilotis bench`: how long the stages take, on the user's machine and clouds.
 
+mod card;
+mod in_flight;
+
 use super::machine::{Machine, peak_memory_bytes};
 use super::output::{Output, complain};
 use super::{Outcome, allocations, input, model, table, with_exit_codes};
 use anyhow::{Result, bail};
+use card::{CardUse, Watch};
+use in_flight::Throughput;
 use indicatif::{ProgressBar, ProgressStyle};
 use pilotis_runtime::report::latency::{Latency, Percentiles, StagePercentiles};
 use pilotis_runtime::{CloudFile, DeviceChoice, OnMismatch};
-use pilotis_spec::PointLayout;
+use pilotis_spec::{PointLayout, StageTimes};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -16,12 +21,16 @@ const HELP: &str = with_exit_codes!(
     "Examples:
   pilotis bench --frames 000001.bin
   pilotis bench --frames velodyne --n 500 --threads 2
+  pilotis bench --frames velodyne --budget-ms 50
+  pilotis bench --frames velodyne --device cuda --in-flight 3
   pilotis bench --frames velodyne --json - | jq .frame.p99_ms
 
 What is measured:
   The clouds are opened before, and read from mapped files in the points stage. Percentiles are
   exact to three digits; least, most and mean are exact. Allocations are those of Rust in the
-  thread that runs the frames; the network engine's own come from C and are not among them."
+  thread that runs the frames; the network engine's own come from C and are not among them.
+  On a card, stages are timed by events of the device; what is left of a frame's time is the host's
+  part. Clocks, power and memory are NVML's, read ten times a second meanwhile."
 );
 
 /// Frames between two steps of the progress bar.
@@ -56,6 +65,12 @@ pub(super) struct Arguments {
     /// The network itself runs on the CPU.
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     device: DeviceChoice,
+    /// Count the frames that took longer than this.
+    #[arg(long, value_name = "MS", value_parser = parse_budget)]
+    budget_ms: Option<f64>,
+    /// Measure throughput as well, with 1 to N engines side by side, each in a thread.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16))]
+    in_flight: Option<u32>,
     /// Write the results as JSON into a file, or with - to stdout in place of the tables.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -84,6 +99,14 @@ impl Count {
     }
 }
 
+/// Frames against a budget of time.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+struct Deadline {
+    budget_ms: f64,
+    n_missed: u64,
+    share_missed: f64,
+}
+
 /// The model, as JSON.
 #[derive(Serialize)]
 struct ModelJson<'a> {
@@ -96,7 +119,11 @@ struct ModelJson<'a> {
 struct Results<'a> {
     stages: StagePercentiles,
     frame: Percentiles,
+    host: Percentiles,
     frames_per_second: f64,
+    deadline: Option<Deadline>,
+    throughput: Vec<Throughput>,
+    card: Option<CardUse>,
     n_frames: u64,
     n_failed_frames: u64,
     n_clouds: usize,
@@ -139,7 +166,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         let _ = engine.infer(&cloud.view());
     }
     let progress = progress_bar(arguments.n);
-    let mut latency = Latency::new();
+    // Of two watches only the card's is a thread; it measures nothing that the frames wait for.
+    let watch = if arguments.device == DeviceChoice::Cpu { None } else { Watch::start() };
+    let (mut latency, mut host, mut n_missed) = (Latency::new(), Latency::new(), 0);
     let mut points = Count::default();
     let (mut kept, mut pillars, mut boxes, mut allocated) = (points, points, points, points);
     let mut time = Duration::ZERO;
@@ -155,6 +184,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
                 let report = frame.report;
                 time += took;
                 latency.record(&report.times);
+                host.record(&hosts_part(&report.times));
+                n_missed += u64::from(arguments.budget_ms.is_some_and(|b| took.as_secs_f64() * 1e3 > b));
                 allocated.add(n_allocations);
                 points.add(u64::from(report.n_points));
                 kept.add(u64::from(report.n_points_kept));
@@ -174,12 +205,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     if let Some(error) = &first_error {
         complain(&format!("{n_failed} of {} frames failed; the first one: {error}", arguments.n));
     }
+    let card = watch.map(Watch::finish);
+    let mut throughput = Vec::new();
+    let mut engines = vec![engine];
+    for n in 1..=arguments.in_flight.unwrap_or(0) as usize {
+        while engines.len() < n {
+            engines.push(model::build(&package, arguments.threads, policy, arguments.device)?);
+        }
+        throughput.push(in_flight::measure(&mut engines, &clouds, arguments.n as usize)?);
+    }
+    let engine = &engines[0];
     let seconds = time.as_secs_f64();
+    let n_frames = latency.n_frames();
     let results = Results {
         stages: latency.stages(),
         frame: latency.frame(),
-        frames_per_second: if seconds > 0.0 { latency.n_frames() as f64 / seconds } else { 0.0 },
-        n_frames: latency.n_frames(),
+        host: host.frame(),
+        deadline: arguments.budget_ms.map(|budget_ms| Deadline {
+            budget_ms,
+            n_missed,
+            share_missed: if n_frames > 0 { n_missed as f64 / n_frames as f64 } else { 0.0 },
+        }),
+        throughput,
+        card,
+        frames_per_second: if seconds > 0.0 { n_frames as f64 / seconds } else { 0.0 },
+        n_frames,
         n_failed_frames: n_failed,
         n_clouds: clouds.len(),
         n_failed_clouds: files.len() - clouds.len(),
@@ -207,8 +257,23 @@ fn table_of(r: &Results<'_>) -> String {
     let mut lines = vec![
         format!("{} frames of {} clouds, {} thread(s) of the network", r.n_frames, r.n_clouds, r.threads),
         table::latency(&r.stages, &r.frame),
+        format!(
+            "  host's part of a frame: p50 {:.3}, p99 {:.3}, max {:.3} ms",
+            r.host.p50_ms, r.host.p99_ms, r.host.max_ms
+        ),
         format!("  {:.1} frames a second", r.frames_per_second),
     ];
+    if let Some(d) = &r.deadline {
+        let percent = d.share_missed * 1e2;
+        lines.push(format!("  over the budget of {} ms: {} frames, {percent:.2} %", d.budget_ms, d.n_missed));
+    }
+    for t in &r.throughput {
+        lines.push(format!(
+            "  {} in flight: {:.1} frames a second ({} frames, {} failed)",
+            t.n_in_flight, t.frames_per_second, t.n_frames, t.n_failed
+        ));
+    }
+    lines.extend(r.card.iter().flat_map(CardUse::lines));
     for (what, count) in [
         ("points", &r.points_per_frame),
         ("points kept", &r.points_kept_per_frame),
@@ -235,6 +300,21 @@ fn table_of(r: &Results<'_>) -> String {
         m.kernel.clone().unwrap_or_else(unknown)
     ));
     lines.join("\n")
+}
+
+/// What a frame took that no stage accounts for.
+fn hosts_part(times: &StageTimes) -> StageTimes {
+    let stages = [times.points_ns, times.pillars_ns, times.bev_ns, times.head_ns, times.boxes_ns];
+    let frame_ns = times.frame_ns.saturating_sub(stages.iter().sum());
+    StageTimes { frame_ns, ..StageTimes::default() }
+}
+
+/// Reads `--budget-ms`.
+fn parse_budget(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(ms) if ms > 0.0 && ms.is_finite() => Ok(ms),
+        _ => Err("a number of milliseconds above 0 is needed".to_owned()),
+    }
 }
 
 /// A bar on stderr, where that is a terminal.
