@@ -7,7 +7,7 @@ mod files;
 mod reference;
 
 use cases::{CASES, CaseSpec, Kind, frames};
-use pilotis_evaluate::kitti::{FrameLines, KittiReport, Rules, evaluate};
+use pilotis_evaluate::kitti::{FrameLines, KittiReport, Rules, Sources, evaluate, load};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
@@ -161,19 +161,24 @@ fn results_of_a_real_detector_have_the_figures_of_the_reference() {
     };
     let folder = std::path::PathBuf::from(folder);
     let split = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(split.path(), "000000\n000001\n000002\n").unwrap();
-    let sources = pilotis_evaluate::kitti::Sources {
-        labels: &folder.join("kitti/training/label_2"),
-        results: &folder.join("kitti_detector_output"),
-        split: Some(split.path()),
-        missing_as_empty: false,
+    let load_split = |names: &str| {
+        std::fs::write(split.path(), names).unwrap();
+        load(&Sources {
+            labels: &folder.join("kitti/training/label_2"),
+            results: &folder.join("kitti_detector_output"),
+            split: Some(split.path()),
+            missing_as_empty: false,
+        })
     };
-    let loaded = pilotis_evaluate::kitti::load(&sources).unwrap();
-    assert_eq!((loaded.frames.len(), loaded.n_missing, loaded.n_left_out), (3, 0, 0));
+    // The first file is no result: it has no score.
+    let error = load_split("000000\n000001\n000002\n").unwrap_err().to_string();
+    assert!(error.contains("000000.txt` line 1") && error.contains("15 fields"), "{error}");
+    let loaded = load_split("000001\n000002\n").unwrap();
+    assert_eq!((loaded.frames.len(), loaded.n_missing, loaded.n_left_out), (2, 0, 1));
     for rules in [Rules::Ports, Rules::StrictCpp] {
         let report = evaluate(&loaded.frames, rules).unwrap();
         let n_compared = assert_same(&report, &loaded.frames, "real");
+        println!("{n_compared} figures that are not 0 agree\n{report}");
         assert!(n_compared >= 6, "{n_compared}");
-        println!("{report}");
     }
 }
