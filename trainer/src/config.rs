@@ -2,6 +2,7 @@
 //! (the same tables as in a package's manifest) and how to train it.
 
 use anyhow::{Context, bail, ensure};
+use pilotis_datasets::nuscenes::SweepStyle;
 use pilotis_datasets::waymo::WaymoSettings;
 use pilotis_spec::{
     BoxesSpec, EncoderSpec, Grid, HeadLayout, InputStatistics, Manifest, PillarsSpec, PointsSpec, manifest,
@@ -155,6 +156,12 @@ pub struct DatasetConfig {
     /// Which points of Waymo's frames are taken; not read for other kinds.
     #[serde(default)]
     pub waymo: WaymoSettings,
+    /// Whose way of putting sweeps together is followed; nuScenes only.
+    #[serde(default)]
+    pub sweeps: SweepStyle,
+    /// The folder of tables, `v1.0-trainval` for instance; needed where a dataset has several. nuScenes only.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 fn default_min_points() -> u32 {
