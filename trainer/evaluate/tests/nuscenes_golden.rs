@@ -39,12 +39,20 @@ fn every_figure_is_that_of_the_devkit() {
         for error in TpError::ALL {
             let key = error.name();
             assert_figure(&format!("{name}: {key}"), report.mean_error(error), &expected["tp_errors"][key]);
-            assert_figure(&format!("{name}: score of {key}"), report.error_score(error), &expected["tp_scores"][key]);
+            assert_figure(
+                &format!("{name}: score of {key}"),
+                report.error_score(error),
+                &expected["tp_scores"][key],
+            );
         }
         for class in &report.classes {
             let key = class.class.name();
             for (threshold, ap) in ["0.5", "1.0", "2.0", "4.0"].iter().zip(&class.average_precisions) {
-                assert_figure(&format!("{name}: {key} at {threshold} m"), *ap, &expected["label_aps"][key][threshold]);
+                assert_figure(
+                    &format!("{name}: {key} at {threshold} m"),
+                    *ap,
+                    &expected["label_aps"][key][threshold],
+                );
             }
             for error in TpError::ALL {
                 let figure = &expected["label_tp_errors"][key][error.name()];

@@ -122,14 +122,24 @@ fn blocks_of_any_length_cut_the_same_samples() {
         let mut found = Vec::new();
         while let Some(batch) = batches.next().unwrap() {
             for member in &batch.members {
-                let text = |range: &std::ops::Range<usize>| String::from_utf8_lossy(&batch.bytes[range.clone()]).into_owned();
-                found.push((member.place, text(&member.key), text(&member.value), batch.offset as usize + member.key.start));
+                let text = |range: &std::ops::Range<usize>| {
+                    String::from_utf8_lossy(&batch.bytes[range.clone()]).into_owned()
+                };
+                found.push((
+                    member.place,
+                    text(&member.key),
+                    text(&member.value),
+                    batch.offset as usize + member.key.start,
+                ));
             }
         }
         found
     };
     let whole = cut(1 << 20);
-    assert_eq!(whole.iter().map(|m| m.1.as_str()).collect::<Vec<_>>(), [r#""meta""#, r#""results""#, r#""a""#, r#""b""#, r#""c\"]}""#]);
+    assert_eq!(
+        whole.iter().map(|m| m.1.as_str()).collect::<Vec<_>>(),
+        [r#""meta""#, r#""results""#, r#""a""#, r#""b""#, r#""c\"]}""#]
+    );
     for block_bytes in 1..400 {
         assert_eq!(cut(block_bytes), whole, "{block_bytes}");
     }
