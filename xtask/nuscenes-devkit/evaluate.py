@@ -6,9 +6,9 @@ Called with what comes after `generate.py`: PROGRAM CASES FOLDER. One line a cas
 import contextlib
 import copy
 import io
+import shutil
 import subprocess
 import sys
-import time
 
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["TQDM_DISABLE"] = "1"
@@ -230,7 +230,45 @@ def run_reactions(program, folder):
             print(f"{verdict} {title}: figures, worst difference {worst[0]:.1e} {worst[1] if worst[0] else ''}")
 
 
-if __name__ == "__main__":
+def known(value):
+    """The same with null where there is no figure, as JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: known(part) for key, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def write_goldens(folder):
+    """A small data set, results on it, and the devkit's figures of them."""
+    tables = data_set(folder, 2, n_samples=4, n_objects=26, digits=3)
+    nusc = NuScenes(version="v1.0-mini", dataroot=folder, verbose=False)
+    expected = {}
+    for name, kind, split, scenes in [
+        ("edge", "edge", "mini_val", MINI_SCENES[:2]),
+        ("noisy", "noisy", "mini_val", MINI_SCENES[:2]),
+        ("mixed", "mixed", "ours", MINI_SCENES),
+    ]:
+        path = f"{folder}/{name}.json"
+        with open(path, "w") as file:
+            json.dump(results(tables, 2, kind, scenes, digits=3), file, separators=(",", ":"))
+        official(nusc, path, split, f"{folder}/official")
+        summary = json.load(open(f"{folder}/official/metrics_summary.json"))
+        keys = ("label_aps", "mean_ap", "label_tp_errors", "tp_errors", "tp_scores", "nd_score")
+        expected[name] = {"split": split, **{key: known(summary[key]) for key in keys}}
+    shutil.rmtree(f"{folder}/official")
+    shutil.rmtree(f"{folder}/maps")
+    for name in TABLES:
+        path = f"{folder}/v1.0-mini/{name}.json"
+        with open(path) as file:
+            rows = json.load(file)
+        with open(path, "w") as file:
+            file.write("[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")
+    with open(f"{folder}/expected.json", "w") as file:
+        json.dump(expected, file, indent=1)
+
+
+if __name__ == "__main__" and sys.argv[1] == "goldens":
+    write_goldens(sys.argv[2])
+elif __name__ == "__main__":
     program_path, number, scratch = sys.argv[1:4]
     run_cases(program_path, int(number), scratch)
     run_reactions(program_path, scratch)

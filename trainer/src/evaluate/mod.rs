@@ -9,6 +9,7 @@ pub mod gate;
 pub mod kitti;
 pub mod report;
 pub mod waymo;
+pub mod nuscenes;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
@@ -31,6 +32,8 @@ pub enum EvaluateCommand {
     Report(report::ReportArgs),
     /// Waymo's detection metric on files of `metrics.Objects`: AP and APH by type, range and level
     Waymo(waymo::WaymoArgs),
+    /// The nuScenes detection benchmark on a results file: the official devkit's figures
+    Nuscenes(nuscenes::NuscenesArgs),
 }
 
 /// Runs `pilotis-trainer evaluate`.
@@ -43,5 +46,6 @@ pub fn run(command: &EvaluateCommand) -> anyhow::Result<()> {
         EvaluateCommand::Gate(args) => gate::run(args),
         EvaluateCommand::Report(args) => report::run(args),
         EvaluateCommand::Waymo(args) => waymo::run(args),
+        EvaluateCommand::Nuscenes(args) => nuscenes::run(args),
     }
 }

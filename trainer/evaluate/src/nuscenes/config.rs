@@ -157,12 +157,16 @@ impl Config {
             return Err(invalid("dist_ths", format!("{thresholds:?} are not distances above 0 m")));
         }
         let same = |a: &f64, b: &f64| a.total_cmp(b).is_eq();
-        if let Some(twice) = (1..thresholds.len()).find(|i| thresholds[..*i].iter().any(|t| same(t, &thresholds[*i])))
+        if let Some(twice) =
+            (1..thresholds.len()).find(|i| thresholds[..*i].iter().any(|t| same(t, &thresholds[*i])))
         {
             return Err(invalid("dist_ths", format!("{} m is listed twice", thresholds[twice])));
         }
         if !thresholds.iter().any(|t| same(t, &self.error_threshold_m)) {
-            return Err(invalid("dist_th_tp", format!("{} is not one of `dist_ths`", self.error_threshold_m)));
+            return Err(invalid(
+                "dist_th_tp",
+                format!("{} is not one of `dist_ths`", self.error_threshold_m),
+            ));
         }
         if !(0.0..=1.0).contains(&self.min_recall) || self.first_bin() > N_STEPS {
             return Err(invalid("min_recall", format!("{} leaves no recall up to 1", self.min_recall)));

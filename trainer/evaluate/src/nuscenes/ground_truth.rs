@@ -73,7 +73,9 @@ pub enum GroundTruthError {
     #[error(transparent)]
     Tables(#[from] TablesError),
     /// A split of the benchmark, and tables of another version than that which has its samples.
-    #[error("split `{split}` is one of a version whose name ends with `{ending}`, and these tables are `{version}`")]
+    #[error(
+        "split `{split}` is one of a version whose name ends with `{ending}`, and these tables are `{version}`"
+    )]
     OtherVersion {
         /// The split.
         split: String,
@@ -89,7 +91,9 @@ pub enum GroundTruthError {
         token: String,
     },
     /// An object has several attributes, or one that the benchmark does not know.
-    #[error("annotation `{annotation}` has the attributes `{names}` instead of at most one of the benchmark's")]
+    #[error(
+        "annotation `{annotation}` has the attributes `{names}` instead of at most one of the benchmark's"
+    )]
     Attribute {
         /// The object.
         annotation: String,
@@ -100,7 +104,9 @@ pub enum GroundTruthError {
     #[error("the split has no samples")]
     NoSamples,
     /// No sample has an object of the benchmark's classes, as in the test set, whose objects are not published.
-    #[error("none of the {n_samples} samples has an object of the benchmark's classes: is the split annotated?")]
+    #[error(
+        "none of the {n_samples} samples has an object of the benchmark's classes: is the split annotated?"
+    )]
     NoBoxes {
         /// Samples of the split.
         n_samples: usize,
@@ -170,9 +176,8 @@ impl GroundTruth {
 }
 
 fn check(sample: &GroundTruthSample) -> Result<(), GroundTruthError> {
-    let unsound = |what: String, field| {
-        Err(GroundTruthError::Unsound { token: sample.token.clone(), what, field })
-    };
+    let unsound =
+        |what: String, field| Err(GroundTruthError::Unsound { token: sample.token.clone(), what, field });
     let is_finite = |numbers: &[f64]| numbers.iter().all(|v| v.is_finite());
     let bad_field = |translation: &[f64], size: &[f64], rotation: &[f64]| {
         if !is_finite(translation) {

@@ -93,7 +93,12 @@ fn check_sizes(
 }
 
 /// In the order of [`TpError::ALL`].
-fn errors(class: DetectionClass, distance_m: f64, object: &GroundTruthBox, bbox: &PredictedBox) -> [f64; N_ERRORS] {
+fn errors(
+    class: DetectionClass,
+    distance_m: f64,
+    object: &GroundTruthBox,
+    bbox: &PredictedBox,
+) -> [f64; N_ERRORS] {
     // A barrier looks the same from both sides.
     let period = if class == DetectionClass::Barrier { PI } else { 2.0 * PI };
     TpError::ALL.map(|error| match error {

@@ -106,7 +106,10 @@ fn class_report(selection: &select::Selection<'_>, curves: Vec<Curves>, config: 
     let at_errors = &curves[config.error_threshold_idx()];
     ClassReport {
         class,
-        average_precisions: curves.iter().map(|c| c.average_precision(first_bin, config.min_precision)).collect(),
+        average_precisions: curves
+            .iter()
+            .map(|c| c.average_precision(first_bin, config.min_precision))
+            .collect(),
         errors: TpError::ALL.map(|error| {
             if class.has_error(error) { at_errors.mean_error(error, first_bin) } else { f64::NAN }
         }),

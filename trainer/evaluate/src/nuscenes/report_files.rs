@@ -50,7 +50,10 @@ impl Report {
             ("nd_score", Json::Number(self.detection_score())),
             ("eval_time", Json::Number(self.eval_time_s)),
             ("cfg", config(&self.config)),
-            ("meta", Json::Object(self.meta.iter().map(|(k, v)| (k.clone(), Json::Any(v.clone()))).collect())),
+            (
+                "meta",
+                Json::Object(self.meta.iter().map(|(k, v)| (k.clone(), Json::Any(v.clone()))).collect()),
+            ),
         ]);
         summary.to_text()
     }
@@ -58,8 +61,13 @@ impl Report {
     /// The text of [`DETAILS_FILE`].
     pub fn details_json(&self) -> String {
         let thresholds = &self.config.distance_thresholds_m;
-        let all = self.classes.iter().flat_map(|c| thresholds.iter().zip(&c.curves).map(move |(t, curves)| (c, t, curves)));
-        let members = all.map(|(c, threshold_m, curves)| (format!("{}:{}", c.class, number(*threshold_m)), details(curves)));
+        let all = self
+            .classes
+            .iter()
+            .flat_map(|c| thresholds.iter().zip(&c.curves).map(move |(t, curves)| (c, t, curves)));
+        let members = all.map(|(c, threshold_m, curves)| {
+            (format!("{}:{}", c.class, number(*threshold_m)), details(curves))
+        });
         Json::Object(members.collect()).to_text()
     }
 }
@@ -141,7 +149,9 @@ impl Json {
                 let pretty = serde_json::to_string_pretty(value).unwrap_or_default();
                 text.push_str(&pretty.replace('\n', &new_line(depth)));
             }
-            Self::Array(values) => list(text, depth, ['[', ']'], values, |text, value| value.write(text, depth + 1)),
+            Self::Array(values) => {
+                list(text, depth, ['[', ']'], values, |text, value| value.write(text, depth + 1))
+            }
             Self::Object(members) => list(text, depth, ['{', '}'], members, |text, (key, value)| {
                 let _ = write!(text, "{}: ", Value::from(key.as_str()));
                 value.write(text, depth + 1);
@@ -154,7 +164,13 @@ fn new_line(depth: usize) -> String {
     format!("\n{}", "  ".repeat(depth))
 }
 
-fn list<T>(text: &mut String, depth: usize, brackets: [char; 2], items: &[T], write: impl Fn(&mut String, &T)) {
+fn list<T>(
+    text: &mut String,
+    depth: usize,
+    brackets: [char; 2],
+    items: &[T],
+    write: impl Fn(&mut String, &T),
+) {
     text.push(brackets[0]);
     for (idx, item) in items.iter().enumerate() {
         text.push_str(if idx == 0 { "" } else { "," });

@@ -147,7 +147,8 @@ fn check_number(sample: &SampleResults, max_boxes: usize) -> Result<(), Evaluate
 fn select_objects<'a>(ground_truth: &'a GroundTruth, config: &Config) -> Vec<Objects<'a>> {
     let kept = ground_truth.samples().par_iter().map(|sample| {
         let sieve = Sieve::new(sample, config);
-        let counts = |object: &GroundTruthBox| sieve.keeps(object.class, object.translation_m, object.n_points > 0);
+        let counts =
+            |object: &GroundTruthBox| sieve.keeps(object.class, object.translation_m, object.n_points > 0);
         (0_u32..).zip(&sample.boxes).filter(|(_, object)| counts(object)).collect::<Vec<_>>()
     });
     let kept: Vec<Vec<(u32, &GroundTruthBox)>> = kept.collect();

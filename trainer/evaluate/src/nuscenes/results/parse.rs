@@ -219,7 +219,9 @@ impl Seen {
                 is_empty: self.is_empty,
                 other_sample: self.other_sample,
             }),
-            (missing, _) => Err(Wrong::Field(missing.unwrap_or(BoxField::DetectionName), BoxProblem::Missing)),
+            (missing, _) => {
+                Err(Wrong::Field(missing.unwrap_or(BoxField::DetectionName), BoxProblem::Missing))
+            }
         }
     }
 }
@@ -241,7 +243,10 @@ fn numbers<const N: usize>(json: &mut Jiter<'_>) -> Result<Result<[f64; N], BoxP
     Ok(if is_right { Ok(values) } else { Err(BoxProblem::WrongLength { expected: N, found: n_found }) })
 }
 
-fn not_nan<const N: usize>(values: Result<[f64; N], BoxProblem>, place: &mut [f64; N]) -> Result<(), BoxProblem> {
+fn not_nan<const N: usize>(
+    values: Result<[f64; N], BoxProblem>,
+    place: &mut [f64; N],
+) -> Result<(), BoxProblem> {
     *place = values?;
     if place.iter().any(|v| v.is_nan()) { Err(BoxProblem::Nan) } else { Ok(()) }
 }
