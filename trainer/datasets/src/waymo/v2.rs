@@ -198,8 +198,11 @@ fn only_row(file: &ParquetFile, timestamp: i64) -> Result<Rows, DatasetError> {
     }
 }
 
-/// Shape and values of an image; `None` where the row has none.
-fn image(file: &ParquetFile, column: &str, row: Rows) -> Result<Option<(Vec<i32>, Vec<f32>)>, DatasetError> {
+/// Shape and values of an image.
+type ImageParts = (Vec<i32>, Vec<f32>);
+
+/// The parts of an image; `None` where the row has none.
+fn image(file: &ParquetFile, column: &str, row: Rows) -> Result<Option<ImageParts>, DatasetError> {
     let Some(values) = file.floats(&format!("{column}.values"), row)?.pop().flatten() else {
         return Ok(None);
     };

@@ -72,10 +72,9 @@ pub(super) fn match_rows(weights: &Weights, n_rows: usize) -> Vec<Option<usize>>
         }
     }
     let mut matched = vec![None; n_rows];
-    for column in 1..=weights.n_columns {
-        let row = row_of[column];
-        if row > 0 && weights.at(row - 1, column - 1) > 0 {
-            matched[row - 1] = Some(column - 1);
+    for (column, row) in row_of[1..=weights.n_columns].iter().enumerate() {
+        if *row > 0 && weights.at(row - 1, column) > 0 {
+            matched[row - 1] = Some(column);
         }
     }
     matched
