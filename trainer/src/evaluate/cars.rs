@@ -65,10 +65,11 @@ pub fn run(args: &CarsArgs) -> anyhow::Result<()> {
     let settings = Settings { min_points: args.min_points, ..Settings::at(score) };
 
     let (mut frames, mut hits) = (Vec::new(), Vec::new());
-    deployed.run(|sample, frame| {
+    deployed.run(|_, sample, frame| {
         let detections = frame.detections.to_vec();
         hits.push(detections.iter().map(|d| points_in_box(&sample.points, &d.bbox)).collect::<Vec<_>>());
         frames.push(LabelledFrame { name: sample.name, objects: sample.objects, detections });
+        Ok(())
     })?;
 
     let found = found_cars::evaluate(&frames, car_idx, &settings)?;

@@ -1,18 +1,50 @@
 //! Deployed: a package on a dataset, through the very pipeline that runs in a vehicle.
 
+use super::official::{AttributeRule, KittiResults, NuscenesResults, Official};
 use super::{CenterDistanceReport, Filter, FrameResult, evaluate};
 use crate::datasets::frame_folder::{FrameFolder, TO_X_AHEAD_RAD};
 use crate::datasets::kitti::KittiDataset;
 use crate::datasets::{Dataset, Sample};
 use crate::train::validate::ground_truths;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use pilotis_runtime::{CloudView, Engine, EngineBuilder, Frame, OnMismatch, Package};
+use pilotis_datasets::Convention;
+use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, SweepStyle, Sweeps, version_folders};
+use pilotis_evaluate::analysis::{Frame as AnalysedFrame, FrameSet, Rules, TellsVelocity};
+use pilotis_evaluate::run::{About, Model, Platform, REPORT_FILE, RUN_FILE, Run};
+use pilotis_runtime::device::Resolved;
+use pilotis_runtime::{CloudView, DeviceChoice, Engine, EngineBuilder, Frame, OnMismatch, Package};
 use pilotis_spec::FrameReport;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Formats of labelled data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum DataKind {
+    /// What the folder looks like
+    #[default]
+    Auto,
+    /// KITTI's object layout, simulated frames included
+    Kitti,
+    /// nuScenes' tables
+    Nuscenes,
+    /// One nuScenes frame with its `boxes.json`
+    Frame,
+}
+
+impl DataKind {
+    fn of(self, root: &Path) -> Self {
+        match self {
+            Self::Auto if FrameFolder::is_at(root) => Self::Frame,
+            Self::Auto if !version_folders(root).is_empty() => Self::Nuscenes,
+            Self::Auto => Self::Kitti,
+            kind => kind,
+        }
+    }
+}
 
 /// Which package runs on which frames, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -20,12 +52,27 @@ pub struct DeployArgs {
     /// The model package
     #[arg(long)]
     pub model: PathBuf,
-    /// Folder of a dataset in KITTI's layout, or of one nuScenes frame with `boxes.json`
+    /// Folder of a dataset in KITTI's layout, of nuScenes' tables, or of one nuScenes frame with `boxes.json`
     #[arg(long)]
     pub data: PathBuf,
-    /// Turn of a nuScenes frame about z; the default brings its axes, x to the right, to x ahead
+    /// Format of the data
+    #[arg(long, value_enum, default_value_t)]
+    pub kind: DataKind,
+    /// Folder of nuScenes' tables, where there are several
+    #[arg(long)]
+    pub version: Option<String>,
+    /// nuScenes' sweeps in one cloud, as the model was trained
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sweeps: u32,
+    /// Turn of nuScenes frames about z; the default brings their axes, x to the right, to x ahead
     #[arg(long, default_value_t = TO_X_AHEAD_RAD, allow_negative_numbers = true)]
     pub turn_rad: f32,
+    /// What runs the stages: cpu, cuda or auto
+    #[arg(long, default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
+    /// Which of the package's networks runs
+    #[arg(long, default_value = "fp32")]
+    pub precision: String,
     /// Threads of the network
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -34,10 +81,50 @@ pub struct DeployArgs {
     pub allow_mismatch: bool,
 }
 
+/// nuScenes' samples in the frame and the scale of intensities that a model has.
+struct Turned {
+    dataset: Arc<NuscenesDataset>,
+    turn_rad: f32,
+    intensity_factor: f32,
+}
+
+impl Dataset for Turned {
+    fn n_samples(&self) -> usize {
+        self.dataset.n_samples()
+    }
+
+    fn name(&self, idx: usize) -> &str {
+        self.dataset.name(idx)
+    }
+
+    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
+        let mut sample = self.dataset.load(idx)?;
+        let (sin, cos) = (libm::sinf(self.turn_rad), libm::cosf(self.turn_rad));
+        let turn = |[x, y]: [f32; 2]| [x * cos - y * sin, x * sin + y * cos];
+        for point in &mut sample.points {
+            [point.x, point.y] = turn([point.x, point.y]);
+            point.intensity *= self.intensity_factor;
+        }
+        for object in &mut sample.objects {
+            let [x, y, z] = object.bbox.center;
+            let [x, y] = turn([x, y]);
+            object.bbox.center = [x, y, z];
+            object.bbox.yaw = pilotis_spec::normalize_yaw(object.bbox.yaw + self.turn_rad);
+            object.velocity = turn(object.velocity);
+        }
+        Ok(sample)
+    }
+}
+
 /// An engine built from a package, and the frames that it shall run on.
 pub(super) struct Deployed {
     pub package: Package,
     pub dataset: Box<dyn Dataset>,
+    /// The tables, where the data are nuScenes'.
+    nuscenes: Option<Arc<NuscenesDataset>>,
+    kind: DataKind,
+    /// What runs the engine, in words.
+    device: String,
     engine: Engine,
 }
 
@@ -48,19 +135,39 @@ impl Deployed {
     pub(super) fn open(args: &DeployArgs, split: &str) -> anyhow::Result<Self> {
         let package = Package::load(&args.model)?;
         let policy = if args.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
-        let engine = EngineBuilder::new().threads(args.threads).on_mismatch(policy).build(&package)?;
-        let dataset: Box<dyn Dataset> = if FrameFolder::is_at(&args.data) {
-            let folder = FrameFolder::open(&args.data, BTreeMap::new())?;
-            let full_scale = package.manifest().points.intensity_full_scale;
-            Box::new(folder.turned(args.turn_rad).scaled(full_scale))
-        } else {
-            Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?)
+        let builder = EngineBuilder::new().threads(args.threads).on_mismatch(policy);
+        let engine = builder.device(args.device).precision(&args.precision).build(&package)?;
+        let threads = if args.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", args.threads) };
+        let device = match args.device.resolve()? {
+            Resolved::Cpu { .. } => format!("cpu, {threads}"),
+            card @ Resolved::Cuda(_) => format!("{card}, network on the host, {threads}"),
         };
-        Ok(Self { package, dataset, engine })
+        let full_scale = package.manifest().points.intensity_full_scale;
+        let kind = args.kind.of(&args.data);
+        let mut nuscenes = None;
+        let dataset: Box<dyn Dataset> = match kind {
+            DataKind::Frame => {
+                let folder = FrameFolder::open(&args.data, BTreeMap::new())?;
+                Box::new(folder.turned(args.turn_rad).scaled(full_scale))
+            }
+            DataKind::Nuscenes => {
+                let dataset = Arc::new(open_nuscenes(args, split, &package.manifest().classes)?);
+                nuscenes = Some(Arc::clone(&dataset));
+                let intensity_factor = full_scale / Convention::NUSCENES.intensity_full_scale;
+                Box::new(Turned { dataset, turn_rad: args.turn_rad, intensity_factor })
+            }
+            DataKind::Auto | DataKind::Kitti => {
+                Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?)
+            }
+        };
+        Ok(Self { package, dataset, nuscenes, kind, device, engine })
     }
 
-    /// Runs every frame, in order.
-    pub(super) fn run(&mut self, mut each: impl FnMut(Sample, &Frame<'_>)) -> anyhow::Result<()> {
+    /// Runs every frame, in order of its index.
+    pub(super) fn run(
+        &mut self,
+        mut each: impl FnMut(usize, Sample, &Frame<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let n_samples = self.dataset.n_samples();
         let progress = ProgressBar::new(n_samples as u64)
             .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} [{elapsed}<{eta}]")?);
@@ -70,12 +177,47 @@ impl Deployed {
                 .engine
                 .infer(&CloudView::from_points(&sample.points))
                 .with_context(|| format!("sample `{}`", sample.name))?;
-            each(sample, &frame);
+            each(idx, sample, &frame)?;
             progress.inc(1);
         }
         progress.finish_and_clear();
         Ok(())
     }
+
+    /// What takes the boxes for the dataset's own benchmark.
+    fn official(&self, args: &PackageArgs, out: &Path) -> anyhow::Result<Official> {
+        let manifest = self.package.manifest();
+        let (data, classes) = (&args.deploy.data, &manifest.classes);
+        if let Some(dataset) = &self.nuscenes {
+            let rule = AttributeRule { has_velocity: manifest.head.has_velocity() };
+            let (dataset, turn_rad) = (Arc::clone(dataset), args.deploy.turn_rad);
+            let results = NuscenesResults::start(dataset, &args.split, classes, rule, turn_rad)?;
+            return Ok(Official::Nuscenes(Box::new(results)));
+        }
+        Ok(match self.kind {
+            DataKind::Kitti => Official::Kitti(KittiResults::start(data, &args.split, classes, out)?),
+            _ => Official::Absent,
+        })
+    }
+
+    /// The drive that a sample belongs to, where the dataset says it.
+    fn drive_of(&self, idx: usize) -> Option<String> {
+        let dataset = self.nuscenes.as_ref()?;
+        let tables = dataset.tables();
+        Some(tables.scenes[tables.samples[*dataset.samples().get(idx)?].scene].name.clone())
+    }
+}
+
+/// A model that knows cyclists, and no bicycles, is asked for nuScenes' bicycles, whose boxes hold their riders.
+fn open_nuscenes(args: &DeployArgs, split: &str, classes: &[String]) -> anyhow::Result<NuscenesDataset> {
+    let mut rename = BTreeMap::new();
+    let has = |name: &str| classes.iter().any(|class| class == name);
+    if has("cyclist") && !has("bicycle") {
+        rename.insert("bicycle".to_owned(), "cyclist".to_owned());
+    }
+    let sweeps = Sweeps { n_sweeps: args.sweeps as usize, style: SweepStyle::default() };
+    let version = args.version.as_deref();
+    Ok(NuscenesDataset::open(&args.data, version, Some(split), sweeps, rename, CachePlace::Beside)?)
 }
 
 /// Options of `pilotis-trainer evaluate package`.
@@ -96,31 +238,118 @@ pub struct PackageArgs {
     /// Also write the figures here, as JSON
     #[arg(long)]
     pub json: Option<PathBuf>,
+    /// Also leave a run here: official results and figures, `run.json` for compare and gate, `report.html`
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Name of the machine in the run [default: its host name]
+    #[arg(long)]
+    pub machine: Option<String>,
 }
 
 /// Runs `pilotis-trainer evaluate package`.
 pub fn run(args: &PackageArgs) -> anyhow::Result<()> {
     let mut deployed = Deployed::open(&args.deploy, &args.split)?;
     let classes = deployed.package.manifest().classes.clone();
-    let (mut frames, mut reports) = (Vec::new(), Vec::new());
-    deployed.run(|sample, frame| {
+    let mut official = match &args.out {
+        Some(out) => {
+            std::fs::create_dir_all(out).with_context(|| format!("cannot make `{}`", out.display()))?;
+            deployed.official(args, out)?
+        }
+        None => Official::Absent,
+    };
+    let tells = TellsVelocity {
+        dataset: deployed.nuscenes.is_some(),
+        model: deployed.package.manifest().head.has_velocity(),
+    };
+    let (mut frames, mut reports, mut analysed) = (Vec::new(), Vec::new(), Vec::new());
+    deployed.run(|idx, sample, frame| {
+        official.add(idx, &sample.name, frame.detections)?;
         frames.push(FrameResult {
             ground_truths: ground_truths(&sample, &classes),
             detections: frame.detections.to_vec(),
         });
         reports.push(frame.report);
+        if args.out.is_some() {
+            let seen = AnalysedFrame::from_sample(&sample, frame.detections, &classes, tells);
+            analysed.push(seen.with_points_counted(&sample.points).timed(frame.report.times));
+        }
+        Ok(())
     })?;
     let package = &deployed.package;
     let names: Vec<&str> = classes.iter().map(String::as_str).collect();
     let filter = Filter::on_grid(&package.manifest().grid, args.min_points);
     let result = evaluate(&frames, &names, &filter, args.score)?;
     let latency = Latency::of(&reports);
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{} ({})\n{result}\n{latency}", package.manifest().name, package.digest())?;
+    let mut said = std::io::stdout().lock();
+    writeln!(said, "{} ({})\n{result}\n{latency}", package.manifest().name, package.digest())?;
     if let Some(path) = &args.json {
         write_json(path, &to_json(package, &result, &latency))?;
     }
+    if let Some(out) = &args.out {
+        write_run(args, out, &deployed, analysed, official, &mut said)?;
+    }
     Ok(())
+}
+
+/// Leaves a run: the benchmark's figures, everything that comparison and gate read, and the report.
+fn write_run(
+    args: &PackageArgs,
+    out: &Path,
+    deployed: &Deployed,
+    mut frames: Vec<AnalysedFrame>,
+    official: Official,
+    said: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let manifest = deployed.package.manifest();
+    let mut idx_of = BTreeMap::new();
+    for (idx, frame) in frames.iter_mut().enumerate() {
+        idx_of.insert(frame.name.clone(), idx);
+        frame.group = deployed.drive_of(idx);
+    }
+    let about = About {
+        model: Model {
+            name: manifest.name.clone(),
+            package_sha256: deployed.package.digest().to_string(),
+        },
+        platform: Platform {
+            machine: args.machine.clone().unwrap_or_else(host_name),
+            device: deployed.device.clone(),
+            precision: args.deploy.precision.clone(),
+        },
+        dataset: data_name(&args.deploy.data)?,
+        split: args.split.clone(),
+    };
+    let set = FrameSet::new(manifest.classes.clone(), frames)?;
+    let rules = Rules::on_grid(&manifest.grid, args.min_points, args.score);
+    let mut run = Run::new(about, set, &rules)?;
+    if let Some((figures, words)) = official.finish(out)? {
+        writeln!(said, "{words}")?;
+        for (name, value) in figures {
+            run = run.with_figure(name, value);
+        }
+    }
+    let cloud = |name: &str| {
+        let loaded = deployed.dataset.load(*idx_of.get(name)?);
+        loaded.ok().map(|sample| sample.points)
+    };
+    run.write(out, &cloud)?;
+    writeln!(said, "`{}`, `{}`", out.join(RUN_FILE).display(), out.join(REPORT_FILE).display())?;
+    Ok(())
+}
+
+/// The last part of the folder's path.
+fn data_name(root: &Path) -> anyhow::Result<String> {
+    let whole = root.canonicalize().with_context(|| format!("cannot read `{}`", root.display()))?;
+    let name = whole.file_name().map(|name| name.to_string_lossy().into_owned());
+    ensure!(name.is_some(), "`{}` has no name to be known by", root.display());
+    Ok(name.unwrap_or_default())
+}
+
+/// What this machine is called.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "a machine without a name".to_owned() } else { name.to_owned() }
 }
 
 /// Writes figures as indented JSON.

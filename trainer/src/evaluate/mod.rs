@@ -7,9 +7,10 @@ pub mod deployed;
 pub mod exit;
 pub mod gate;
 pub mod kitti;
+pub mod nuscenes;
+pub mod official;
 pub mod report;
 pub mod waymo;
-pub mod nuscenes;
 
 pub use pilotis_evaluate::{
     CenterDistanceReport, ClassResult, EvaluateError, Filter, FrameResult, evaluate, found_cars,
