@@ -4,10 +4,11 @@
 //! `PILOTIS_UPDATE_GOLDENS=1 cargo test -p pilotis-tests --test plans` writes them anew; look at the difference.
 
 use pilotis_network::{Calibration, Network, Precision};
-use pilotis_runtime::BuildErrorKind;
 use pilotis_runtime::device::trt::{Flavour, Library};
 use pilotis_runtime::head::tensorrt::text::Operand;
 use pilotis_runtime::head::tensorrt::{Lowered, PlanFile, PlanText, read_network, roofline};
+use pilotis_runtime::{BuildErrorKind, device_memory};
+use pilotis_spec::InputStatistics;
 use pilotis_tests::{repository, shipped_model};
 use pilotis_trainer::config::TrainConfig;
 use pilotis_trainer::detector::Detector;
@@ -28,10 +29,15 @@ fn library() -> Option<&'static Library> {
     }
 }
 
-/// The network of a configuration with its seed's initial weights.
-fn network_of(file: &str) -> Network {
+fn config_of(file: &str) -> TrainConfig {
     let mut config = TrainConfig::load(&repository("configs/train").join(file)).unwrap();
     config.train.seed = 7;
+    config
+}
+
+/// The network of a configuration with its seed's initial weights.
+fn network_of(file: &str) -> Network {
+    let config = config_of(file);
     Detector::init(&config, &training_device("cpu").unwrap()).to_network(&config)
 }
 
@@ -125,4 +131,26 @@ fn plans_of_a_centerpoint_pillar_are_the_goldens() {
 #[test]
 fn plans_of_a_kitti_pointpillars_are_the_goldens() {
     check_all("pointpillars_kitti", &network_of("pointpillars_kitti.toml"));
+}
+
+#[test]
+fn a_full_nuscenes_engine_takes_less_than_a_gibibyte_of_the_card() {
+    let Some(library) = library() else { return };
+    for file in ["pointpillars_nuscenes_8gb.toml", "centerpoint_nuscenes_8gb.toml"] {
+        let (config, network) = (config_of(file), network_of(file));
+        let lowered = Lowered::of_network(&network, file, Precision::Fp16, &[TARGET], None, library).unwrap();
+        let plan = lowered.build(library).unwrap().plan;
+        let text = PlanText::of(&plan).unwrap();
+        let manifest = config.manifest_draft(InputStatistics::default());
+        let workspace_bytes = usize::try_from(text.workspace_bytes).unwrap();
+        let arena = device_memory(&manifest, lowered.canvas, workspace_bytes).unwrap().total_bytes();
+        // The library keeps the weights, and may keep the plan as it is beside them.
+        let total = arena + text.weights_bytes + plan.len() as u64;
+        eprintln!(
+            "{file}: arena {arena} bytes, weights {}, plan {}, together {total}",
+            text.weights_bytes,
+            plan.len()
+        );
+        assert!(arena > text.workspace_bytes && total <= 1 << 30, "{file}: {total} bytes");
+    }
 }

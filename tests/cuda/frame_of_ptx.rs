@@ -5,7 +5,7 @@ use pilotis_kernels::bev::{BevParams, PILLARS_PER_BLOCK as ENCODED_PER_BLOCK};
 use pilotis_kernels::frame::{BLOCK, FrameState, NONE};
 use pilotis_kernels::layout::{DeviceStruct, Wire};
 use pilotis_kernels::pillars::{PILLARS_PER_BLOCK as SORTED_PER_BLOCK, PillarsParams};
-use pilotis_kernels::points::{Column, PointsParams, SweepPart, scalar};
+use pilotis_kernels::points::{Column, PointsChunk, PointsParams, scalar};
 use pilotis_ptx::{Fault, LaunchReport, Memory, Module, Options};
 use pilotis_runtime::bev::LayerWeights;
 use pilotis_runtime::boxes::plan::{BoxesPlan, Content};
@@ -52,26 +52,18 @@ impl FrameOfPtx {
         };
         let m = &mut memory;
         let needs_lag = manifest.bev.recipe.needs_time_lag();
-        let column = |i: u32| Column { scalar: scalar::F32, offset_bytes: 4 * i, stride_bytes: 20 };
         let points = PointsParams {
             state: m.buffer("state", &vec![0; size_of::<FrameState>()]),
             raw: m.unwritten("raw", max_chunk * 20),
-            parts: m.buffer("parts", &SweepPart::default().to_bytes()),
+            chunk: m.buffer("chunk", &PointsChunk::default().to_bytes()),
             block_kept: m.unwritten("block_kept", 4 * max_chunk.div_ceil(BLOCK as usize)),
             points: m.unwritten("points", 16 * max_points as usize),
             time_lags: m.unwritten("time_lags", 4 * max_points as usize),
             cell_of: m.unwritten("cell_of", 4 * max_points as usize),
             first: words(m, "first", NONE, n_cells),
             count: words(m, "count", 0, n_cells),
-            n_parts: 1,
-            n_points: 0,
             max_points,
             needs_time_lag: u32::from(needs_lag),
-            x: column(0),
-            y: column(1),
-            z: column(2),
-            intensity: column(3),
-            time_lag: column(4),
             min: grid.min(),
             max: grid.max(),
             cell: grid.cell(),
@@ -186,9 +178,11 @@ impl FrameOfPtx {
             let values = chunk.iter().flat_map(|p| [p.x, p.y, p.z, p.intensity, p.time_lag]);
             let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
             self.memory.bytes_mut(self.points.raw)[..bytes.len()].copy_from_slice(&bytes);
-            self.points.n_points = chunk.len() as u32;
+            let described = chunk_of(chunk.len() as u32).to_bytes();
+            self.memory.bytes_mut(self.points.chunk).copy_from_slice(&described);
             let params = self.points.to_bytes();
-            let by_point = (chunk.len() as u32).div_ceil(BLOCK);
+            // A block more than there are points for: it must leave.
+            let by_point = (chunk.len() as u32).div_ceil(BLOCK) + 1;
             self.launch("points_count", by_point, &params)?;
             self.launch("points_offsets", 1, &params)?;
             self.launch("points_keep", by_point, &params)?;
@@ -235,6 +229,21 @@ impl FrameOfPtx {
     pub fn boxes(&self, state: &FrameState) -> Vec<[u32; 11]> {
         let bytes = self.memory.bytes(self.boxes.detections);
         (0..state.n_boxes as usize).map(|i| Wire::read(&bytes[44 * i..])).collect()
+    }
+}
+
+/// A chunk of points as five `f32`.
+fn chunk_of(n_points: u32) -> PointsChunk {
+    let column = |i: u32| Column { scalar: scalar::F32, offset_bytes: 4 * i, stride_bytes: 20 };
+    PointsChunk {
+        n_points,
+        n_parts: 1,
+        x: column(0),
+        y: column(1),
+        z: column(2),
+        intensity: column(3),
+        time_lag: column(4),
+        ..PointsChunk::default()
     }
 }
 

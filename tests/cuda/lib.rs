@@ -31,6 +31,18 @@ pub fn engine(package: &Package, tensors: &[Vec<f32>], device: DeviceChoice, can
         .unwrap()
 }
 
+/// An engine on the card whose network is there too, so that a frame is one graph, or plain launches.
+pub fn engine_whole(package: &Package, tensors: &[Vec<f32>], canvas: CanvasFormat, graph: bool) -> Engine {
+    EngineBuilder::new()
+        .head(HeadChoice::DeviceReplay(tensors.to_vec()))
+        .on_mismatch(OnMismatch::Flag)
+        .device(DeviceChoice::Cuda)
+        .canvas(canvas)
+        .graph(graph)
+        .build(package)
+        .unwrap()
+}
+
 /// Everything that an engine says of a cloud, in bits, but for times.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answers {

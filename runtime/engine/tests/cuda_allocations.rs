@@ -93,7 +93,7 @@ fn a_frame_of_the_launch_layer_allocates_nothing() {
         stream.launch(&kernel, 1, &params)?;
         stream.launch(&kernel, 0, &params)?;
         stream.fill(&arena, numbers, 1..10, 3)?;
-        stream.launch_graph(&graph)?;
+        stream.launch_graph(&graph, &mut [])?;
         stream.download(&arena, numbers, 0..1000, &mut host, 0)?;
         stream.record(&mut end)?;
         end.wait()?;

@@ -1,12 +1,12 @@
 //! Frames: graphs against plain launches, memory, and the long run.
 
+use crate::Subject;
 use crate::network::engine;
 use crate::report::Section;
-use crate::{Subject, network};
 use pilotis_runtime::device::cuda::nvml;
 use pilotis_runtime::head::tensorrt::Precision;
 use pilotis_runtime::report::latency::{Latency, Percentiles};
-use pilotis_runtime::{BuildError, CloudFile, Engine, device_memory};
+use pilotis_runtime::{BuildError, CanvasFormat, CloudFile, Engine, device_memory};
 use pilotis_spec::{Detection, Stage};
 use std::collections::BTreeMap;
 
@@ -61,10 +61,8 @@ pub(crate) fn memory(subject: &Subject) -> Section {
         let before = free()?;
         let engine = engine(subject, Precision::Fp16, true)?;
         let taken = before.saturating_sub(free()?);
-        let planned = device_memory(
-            subject.package.manifest(),
-            pilotis_runtime::CanvasFormat { channels_last: true, half: true },
-        );
+        let canvas = CanvasFormat { channels_last: true, half: true };
+        let planned = device_memory(subject.package.manifest(), canvas, 0)?;
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         section.say(format!("around the network {:.1} MiB are planned", mib(planned.total_bytes())));
         section.say(format!("the engine takes {:.1} MiB, the library's own included", mib(taken)));
@@ -81,7 +79,7 @@ pub(crate) fn memory(subject: &Subject) -> Section {
 pub(crate) fn long_run(subject: &Subject, precision: Precision) -> Section {
     let mut section = Section::new(format!("{} frames in {precision}", subject.n_frames));
     let mut run = || -> Result<(), BuildError> {
-        let mut engine = network::engine(subject, precision, true)?;
+        let mut engine = engine(subject, precision, true)?;
         section.say(format!("{} on {}", engine.describe_head(), engine.describe_stages()));
         let mut first: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
         let (mut latency, mut n_failed, mut n_different) = (Latency::new(), 0, 0);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "switches.h"
@@ -26,19 +27,29 @@ using Address = uint64_t;
 using Work = std::function<void()>;
 
 constexpr int INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101;
-constexpr int INVALID_PTX = 218, NOT_FOUND = 500, NOT_READY = 600, CAPTURE_INVALID = 901;
+constexpr int INVALID_PTX = 218, INVALID_HANDLE = 400, ILLEGAL_STATE = 401, NOT_FOUND = 500, NOT_READY = 600;
+constexpr int CAPTURE_UNSUPPORTED = 900, CAPTURE_INVALID = 901, CAPTURE_IMPLICIT = 906, CAPTURED_EVENT = 907;
+// Flags of cuda.h.
+constexpr unsigned NON_BLOCKING = 1, RECORD_EXTERNAL = 1;
 // What memory holds that nobody has written, and what it holds once it is given back.
 constexpr int SPOILT = 0xcd, FREED = 0xdd;
 constexpr size_t TOTAL_BYTES = 8ull << 30;
 
 struct Stream {
+    unsigned flags = 0;
     bool is_capturing = false;
+    // Something was called that a capture does not survive.
+    bool is_invalid = false;
     std::vector<Work> queue;
+    std::thread::id capturer;
 };
 
 struct Event {
     double ms = 0;
     unsigned n_waiting = 0;
+    bool is_recorded = false;
+    // Recorded into a graph without the flag that makes it an event of its own.
+    bool is_captured = false;
 };
 
 struct Graph {
@@ -69,6 +80,13 @@ bool is_inside(const std::map<Address, size_t>& blocks, Address at, size_t n_byt
 
 bool is_allocated(Address at, size_t n_bytes) { return is_inside(allocations, at, n_bytes); }
 
+// A copy or fill of a graph comes when it is launched: its memory must be there still.
+void need_memory(Address at, size_t n_bytes) {
+    if (is_allocated(at, n_bytes)) return;
+    fprintf(stderr, "emulator: work uses device memory that was given back\n");
+    _exit(86);
+}
+
 // Memory of the host: where it starts in a pinned block, it ends there.
 bool is_host(const void* at, size_t n_bytes) {
     return !is_inside(pinned, (Address)at, 0) || is_inside(pinned, (Address)at, n_bytes);
@@ -90,9 +108,35 @@ void finish_all() {
         if (!stream->is_capturing) finish(*stream);
 }
 
+// The capture of this thread, if it is at one.
+Stream* capture_here() {
+    for (Stream* stream : all_streams)
+        if (stream->is_capturing && stream->capturer == std::this_thread::get_id()) return stream;
+    return nullptr;
+}
+
+// What no graph can hold, and what could wait for one: the capture is lost with the call.
+int refuse_in_capture() {
+    Stream* stream = capture_here();
+    if (!stream) return SUCCESS;
+    stream->is_invalid = true;
+    ++counts["refused_in_capture"];
+    return CAPTURE_UNSUPPORTED;
+}
+
+#define NOT_IN_CAPTURE() \
+    if (int refused = refuse_in_capture()) return refused
+
 int enqueue(void* handle, Work work) {
     static bool is_lazy = number("PILOTIS_EMULATOR_LAZY", 0) != 0;
     Stream& stream = stream_of(handle);
+    Stream* capture = capture_here();
+    if (!handle && capture && !(capture->flags & NON_BLOCKING)) {
+        // The default stream waits for streams that do not say otherwise.
+        capture->is_invalid = true;
+        return CAPTURE_IMPLICIT;
+    }
+    if (stream.is_capturing && stream.is_invalid) return CAPTURE_INVALID;
     if (stream.is_capturing || is_lazy) stream.queue.push_back(std::move(work));
     else work();
     return SUCCESS;
@@ -213,6 +257,7 @@ API cuCtxGetCurrent(void** context) {
 
 API cuCtxSynchronize() {
     ENTER("cuCtxSynchronize");
+    NOT_IN_CAPTURE();
     finish_all();
     return SUCCESS;
 }
@@ -228,12 +273,14 @@ API cuMemGetInfo_v2(size_t* free_bytes, size_t* total_bytes) {
 
 API cuMemAlloc_v2(Address* at, size_t n_bytes) {
     ENTER("cuMemAlloc");
+    NOT_IN_CAPTURE();
     if (n_bytes > (size_t)number("PILOTIS_EMULATOR_FREE_BYTES", 7ll << 30)) return OUT_OF_MEMORY;
     return allocate(at, n_bytes);
 }
 
 API cuMemFree_v2(Address at) {
     ENTER("cuMemFree");
+    NOT_IN_CAPTURE();
     auto found = allocations.find(at);
     if (found == allocations.end()) return INVALID_VALUE;
     finish_all();
@@ -245,6 +292,7 @@ API cuMemFree_v2(Address at) {
 
 API cuMemHostAlloc(void** at, size_t n_bytes, unsigned) {
     ENTER("cuMemHostAlloc");
+    NOT_IN_CAPTURE();
     if (posix_memalign(at, 4096, n_bytes ? n_bytes : 1) != 0) return OUT_OF_MEMORY;
     memset(*at, SPOILT, n_bytes);
     pinned[(Address)*at] = n_bytes;
@@ -253,6 +301,7 @@ API cuMemHostAlloc(void** at, size_t n_bytes, unsigned) {
 
 API cuMemFreeHost(void* at) {
     ENTER("cuMemFreeHost");
+    NOT_IN_CAPTURE();
     auto found = pinned.find((Address)at);
     if (found == pinned.end()) return INVALID_VALUE;
     finish_all();
@@ -265,22 +314,39 @@ API cuMemFreeHost(void* at) {
 API cuMemcpyHtoDAsync_v2(Address to, const void* from, size_t n_bytes, void* stream) {
     ENTER("cuMemcpyHtoDAsync");
     if (!is_allocated(to, n_bytes) || !is_host(from, n_bytes)) return INVALID_VALUE;
-    counts["bytes_to_device"] += n_bytes;
-    return enqueue(stream, [=] { memcpy((void*)to, from, n_bytes); });
+    return enqueue(stream, [=] {
+        need_memory(to, n_bytes);
+        counts["bytes_to_device"] += n_bytes;
+        memcpy((void*)to, from, n_bytes);
+    });
 }
 
 API cuMemcpyDtoHAsync_v2(void* to, Address from, size_t n_bytes, void* stream) {
     ENTER("cuMemcpyDtoHAsync");
     if (!is_allocated(from, n_bytes) || !is_host(to, n_bytes)) return INVALID_VALUE;
-    counts["bytes_to_host"] += n_bytes;
-    return enqueue(stream, [=] { memcpy(to, (const void*)from, n_bytes); });
+    return enqueue(stream, [=] {
+        need_memory(from, n_bytes);
+        counts["bytes_to_host"] += n_bytes;
+        memcpy(to, (const void*)from, n_bytes);
+    });
+}
+
+API cuMemcpyDtoDAsync_v2(Address to, Address from, size_t n_bytes, void* stream) {
+    ENTER("cuMemcpyDtoDAsync");
+    if (!is_allocated(to, n_bytes) || !is_allocated(from, n_bytes)) return INVALID_VALUE;
+    return enqueue(stream, [=] {
+        need_memory(to, n_bytes);
+        need_memory(from, n_bytes);
+        counts["bytes_on_device"] += n_bytes;
+        memcpy((void*)to, (const void*)from, n_bytes);
+    });
 }
 
 API cuMemsetD8Async(Address at, unsigned char value, size_t n, void* stream) {
     ENTER("cuMemsetD8Async");
     if (!is_allocated(at, n)) return INVALID_VALUE;
     counts["bytes_set"] += n;
-    return enqueue(stream, [=] { memset((void*)at, value, n); });
+    return enqueue(stream, [=] { need_memory(at, n); memset((void*)at, value, n); });
 }
 
 API cuMemsetD32Async(Address at, unsigned value, size_t n, void* stream) {
@@ -288,6 +354,7 @@ API cuMemsetD32Async(Address at, unsigned value, size_t n, void* stream) {
     if (at % 4 != 0 || n > SIZE_MAX / 4 || !is_allocated(at, 4 * n)) return INVALID_VALUE;
     counts["bytes_set"] += 4 * n;
     return enqueue(stream, [=] {
+        need_memory(at, 4 * n);
         for (size_t i = 0; i < n; ++i) ((unsigned*)at)[i] = value;
     });
 }
@@ -296,6 +363,7 @@ API cuMemsetD32Async(Address at, unsigned value, size_t n, void* stream) {
 
 API cuModuleLoadDataEx(void** module, const void* image, unsigned, int*, void**) {
     ENTER("cuModuleLoadData");
+    NOT_IN_CAPTURE();
     const char* text = (const char*)image;
     if (!strstr(text, ".version") || !strstr(text, ".target")) return INVALID_PTX;
     *module = new Module{text};
@@ -308,6 +376,7 @@ API cuModuleLoadData(void** module, const void* image) {
 
 API cuModuleUnload(void* module) {
     ENTER("cuModuleUnload");
+    NOT_IN_CAPTURE();
     delete (Module*)module;
     return SUCCESS;
 }
@@ -341,9 +410,9 @@ API cuLaunchKernel(void* function, unsigned grid_x, unsigned grid_y, unsigned gr
 
 // ---- Streams, events and graphs.
 
-API cuStreamCreate(void** stream, unsigned) {
+API cuStreamCreate(void** stream, unsigned flags) {
     ENTER("cuStreamCreate");
-    all_streams.push_back(new Stream);
+    all_streams.push_back(new Stream{flags});
     *stream = all_streams.back();
     return SUCCESS;
 }
@@ -358,6 +427,10 @@ API cuStreamDestroy_v2(void* stream) {
 
 API cuStreamSynchronize(void* stream) {
     ENTER("cuStreamSynchronize");
+    if (stream_of(stream).is_capturing) {
+        stream_of(stream).is_invalid = true;
+        return CAPTURE_UNSUPPORTED;
+    }
     finish(stream_of(stream));
     return SUCCESS;
 }
@@ -366,18 +439,25 @@ API cuStreamBeginCapture_v2(void* handle, int) {
     ENTER("cuStreamBeginCapture");
     if (!handle) return INVALID_VALUE;
     Stream& stream = stream_of(handle);
+    if (stream.is_capturing) return ILLEGAL_STATE;
     finish(stream);
     stream.is_capturing = true;
+    stream.is_invalid = false;
+    stream.capturer = std::this_thread::get_id();
     return SUCCESS;
 }
 
 API cuStreamEndCapture(void* handle, void** graph) {
     ENTER("cuStreamEndCapture");
     Stream& stream = stream_of(handle);
-    if (!stream.is_capturing) return CAPTURE_INVALID;
+    if (!stream.is_capturing) return ILLEGAL_STATE;
     stream.is_capturing = false;
-    *graph = new Graph{std::move(stream.queue)};
-    stream.queue.clear();
+    std::vector<Work> works;
+    works.swap(stream.queue);
+    *graph = nullptr;
+    if (stream.is_invalid) return CAPTURE_INVALID;
+    counts["nodes_captured"] += works.size();
+    *graph = new Graph{std::move(works)};
     return SUCCESS;
 }
 
@@ -389,12 +469,15 @@ API cuGraphInstantiateWithFlags(void** executable, void* graph, unsigned long lo
 
 API cuGraphLaunch(void* executable, void* stream) {
     ENTER("cuGraphLaunch");
-    for (const Work& work : ((Graph*)executable)->works) enqueue(stream, work);
+    for (const Work& work : ((Graph*)executable)->works)
+        if (int code = enqueue(stream, work)) return code;
+    counts["nodes_launched"] += ((Graph*)executable)->works.size();
     return SUCCESS;
 }
 
 API cuGraphExecDestroy(void* executable) {
     ENTER("cuGraphExecDestroy");
+    NOT_IN_CAPTURE();
     finish_all();
     delete (Graph*)executable;
     return SUCCESS;
@@ -412,32 +495,55 @@ API cuEventCreate(void** event, unsigned) {
     return SUCCESS;
 }
 
-API cuEventRecord(void* handle, void* stream) {
+API cuEventRecordWithFlags(void* handle, void* stream, unsigned flags) {
     ENTER("cuEventRecord");
     Event* event = (Event*)handle;
-    // A graph may be launched any number of times, so nobody can wait for what it records.
-    if (stream_of(stream).is_capturing) return enqueue(stream, [=] { event->ms = now_ms(); });
-    ++event->n_waiting;
-    return enqueue(stream, [=] {
-        event->ms = now_ms();
-        --event->n_waiting;
-    });
+    bool is_external = flags & RECORD_EXTERNAL;
+    if (!stream_of(stream).is_capturing) {
+        if (is_external) return INVALID_VALUE;
+        event->is_recorded = true;
+        event->is_captured = false;
+        ++event->n_waiting;
+        return enqueue(stream, [=] {
+            event->ms = now_ms();
+            --event->n_waiting;
+        });
+    }
+    if (is_external) {
+        return enqueue(stream, [=] {
+            event->ms = now_ms();
+            event->is_recorded = true;
+        });
+    }
+    // It stands for a place in the graph, which no clock knows.
+    event->is_captured = true;
+    return SUCCESS;
 }
 
-API cuEventSynchronize(void*) {
+API cuEventRecord(void* handle, void* stream) { return cuEventRecordWithFlags(handle, stream, 0); }
+
+API cuEventSynchronize(void* event) {
     ENTER("cuEventSynchronize");
+    NOT_IN_CAPTURE();
+    if (((Event*)event)->is_captured) return CAPTURED_EVENT;
     finish_all();
     return SUCCESS;
 }
 
 API cuEventQuery(void* event) {
     ENTER("cuEventQuery");
+    NOT_IN_CAPTURE();
+    if (((Event*)event)->is_captured) return CAPTURED_EVENT;
     return ((Event*)event)->n_waiting ? NOT_READY : SUCCESS;
 }
 
 API cuEventElapsedTime_v2(float* ms, void* start, void* end) {
     ENTER("cuEventElapsedTime");
-    if (((Event*)start)->n_waiting || ((Event*)end)->n_waiting) return NOT_READY;
+    for (void* handle : {start, end}) {
+        Event* event = (Event*)handle;
+        if (!event->is_recorded || event->is_captured) return INVALID_HANDLE;
+        if (event->n_waiting) return NOT_READY;
+    }
     *ms = (float)(((Event*)end)->ms - ((Event*)start)->ms);
     return SUCCESS;
 }

@@ -5,7 +5,7 @@
 //   PILOTIS_EMULATOR_LAZY=1             a stream's work is done when somebody waits for it, not before
 //   PILOTIS_EMULATOR_SKIP_KERNELS=1     launches do nothing: for what the host's part of a frame costs
 //   PILOTIS_EMULATOR_FAULT=F:CODE[:N]   function F answers CODE; its N-th call alone with N. After a code
-//                                       of 700 or more every call of any function answers it
+//                                       of 700 to 799, or 999, every call of any function answers it
 //   PILOTIS_EMULATOR_VERSION=12000      version of CUDA
 //   PILOTIS_EMULATOR_DEVICES=N          number of devices
 //   PILOTIS_EMULATOR_FREE_BYTES=N       free memory
@@ -63,7 +63,7 @@ int enter(const char* function) {
     size_t length = strlen(function);
     bool is_asked = strncmp(asked, function, length) == 0 && (!asked[length] || !strcmp(asked + length, "_v2"));
     if (!is_asked || (which != 0 && n != which)) return SUCCESS;
-    if (code >= 700) sticky = code;
+    if ((code >= 700 && code < 800) || code == 999) sticky = code;
     return code;
 }
 

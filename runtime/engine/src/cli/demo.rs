@@ -1,11 +1,12 @@
 //! `pilotis demo`: the shipped model on shipped clouds, with pictures.
 
 use super::output::{Output, PictureNames, complain, make_dir};
+use super::placement::Placement;
 use super::run::{draw, frame_of};
 use super::{Outcome, input, model, table, with_exit_codes};
 use anyhow::{Result, anyhow};
+use pilotis_runtime::OnMismatch;
 use pilotis_runtime::report::latency::Latency;
-use pilotis_runtime::{DeviceChoice, OnMismatch};
 use std::path::PathBuf;
 
 const HELP: &str = with_exit_codes!(
@@ -55,7 +56,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let files = input::expand(&[folder])?;
     let out = arguments.out.clone().unwrap_or_else(|| std::env::temp_dir().join("pilotis-demo"));
     make_dir(&out)?;
-    let mut engine = model::build(&package, arguments.threads, OnMismatch::Refuse, DeviceChoice::Cpu)?;
+    let mut engine = Placement::on_cpu(arguments.threads).build(&package, OnMismatch::Refuse)?;
     let mut output = Output::open(None)?;
     let manifest = package.manifest();
     output.line(&format!(

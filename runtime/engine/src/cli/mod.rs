@@ -11,6 +11,7 @@ mod libraries;
 mod machine;
 mod model;
 mod output;
+mod placement;
 mod run;
 mod survey;
 mod table;

@@ -1,7 +1,7 @@
-//! Model: which package a command uses, and the engine made of it.
+//! Model: which package a command uses.
 
 use anyhow::{Context, Result, anyhow};
-use pilotis_runtime::{DeviceChoice, Engine, EngineBuilder, OnMismatch, Package};
+use pilotis_runtime::Package;
 use pilotis_spec::manifest::MANIFEST_FILE;
 use std::path::{Path, PathBuf};
 
@@ -45,17 +45,4 @@ pub(super) fn find(option: Option<&Path>) -> Result<PathBuf> {
 pub(super) fn load(option: Option<&Path>) -> Result<Package> {
     let dir = find(option)?;
     Package::load(&dir).with_context(|| format!("the model `{}` cannot be used", dir.display()))
-}
-
-/// Builds the engine of a package.
-pub(super) fn build(
-    package: &Package,
-    n_threads: usize,
-    on_mismatch: OnMismatch,
-    device: DeviceChoice,
-) -> Result<Engine> {
-    let builder = EngineBuilder::new().threads(n_threads).on_mismatch(on_mismatch).device(device);
-    builder
-        .build(package)
-        .with_context(|| format!("no engine can be made of the model `{}`", package.dir().display()))
 }

@@ -1,11 +1,12 @@
 //! `pilotis run`: boxes of cloud files.
 
 use super::output::{Output, PictureNames, complain, make_dir};
+use super::placement::Placement;
 use super::{Outcome, input, model, table, with_exit_codes};
 use anyhow::{Context, Result, anyhow};
 use pilotis_runtime::report::picture::{Picture, Scene};
 use pilotis_runtime::report::{FailureJson, FrameJson, ms};
-use pilotis_runtime::{DeviceChoice, Engine, OnMismatch};
+use pilotis_runtime::{Engine, OnMismatch};
 use pilotis_spec::{Detection, FrameReport, Manifest, PointLayout};
 use std::path::{Path, PathBuf};
 
@@ -39,13 +40,8 @@ pub(super) struct Arguments {
     /// Layout of headerless files: kitti, nuscenes, nuscenes-sweeps-f16 or SCALAR:COLUMNS.
     #[arg(long, value_parser = super::parse_layout)]
     layout: Option<PointLayout>,
-    /// Threads of the network; results do not depend on it.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = super::parse_threads)]
-    threads: usize,
-    /// What runs the stages around the network: cpu, cuda, or auto for cuda where it can be used.
-    /// The network itself runs on the CPU.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: DeviceChoice,
+    #[command(flatten)]
+    placement: Placement,
     /// Write JSON Lines into a file, or with - to stdout in place of the tables.
     #[arg(long, value_name = "FILE|-")]
     json: Option<PathBuf>,
@@ -108,7 +104,7 @@ pub(super) fn draw(engine: &mut Engine, done: &Done, name: &str, to: &Path) -> R
 pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let package = model::load(arguments.model.as_deref())?;
     let policy = if arguments.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
-    let mut engine = model::build(&package, arguments.threads, policy, arguments.device)?;
+    let mut engine = arguments.placement.build(&package, policy)?;
     let mut output = Output::open(arguments.json.as_deref())?;
     if let Some(dir) = &arguments.image {
         make_dir(dir)?;

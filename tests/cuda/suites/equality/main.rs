@@ -7,7 +7,7 @@
 
 mod variants;
 
-use pilotis_cuda_tests::{Answers, cases, engine, why_no_device};
+use pilotis_cuda_tests::{Answers, cases, engine, engine_whole, why_no_device};
 use pilotis_runtime::{CanvasFormat, CloudView, DeviceChoice};
 
 macro_rules! need_device {
@@ -35,6 +35,9 @@ fn drawn_models_answer_hostile_clouds_with_the_bits_of_the_cpu() {
         let tensors = cases::tensors(&manifest, seed);
         let mut cpu = engine(&package, &tensors, DeviceChoice::Cpu, CanvasFormat::default());
         let mut card = engine(&package, &tensors, DeviceChoice::Cuda, CanvasFormat::default());
+        // The network on the card as well: captured once, launched for every frame.
+        let mut graph = engine_whole(&package, &tensors, CanvasFormat::default(), true);
+        assert!(graph.describe_stages().ends_with("one graph a frame"), "{}", graph.describe_stages());
         for frame in 0..N_FRAMES {
             let cloud = cases::cloud(&manifest, frame, seed);
             let want = Answers::of(&mut cpu, &CloudView::from_points(&cloud));
@@ -42,6 +45,11 @@ fn drawn_models_answer_hostile_clouds_with_the_bits_of_the_cpu() {
             n_pillars += want.pillars.len();
             n_boxes += want.boxes.len();
             n_over += u32::from(want.report.dropped_over_capacity > 0);
+            assert_eq!(
+                Answers::of(&mut graph, &CloudView::from_points(&cloud)),
+                want,
+                "graph, {seed}, {frame}"
+            );
             let place = format!("model {seed}, frame {frame}: {manifest:?}");
             assert_eq!(got.report, want.report, "{place}");
             assert_eq!(got.points, want.points, "{place}");

@@ -5,6 +5,7 @@ mod in_flight;
 
 use super::machine::{Machine, peak_memory_bytes};
 use super::output::{Output, complain};
+use super::placement::Placement;
 use super::{Outcome, allocations, input, model, table, with_exit_codes};
 use anyhow::{Result, bail};
 use card::{CardUse, Watch};
@@ -55,16 +56,11 @@ pub(super) struct Arguments {
     /// Frames to run before.
     #[arg(long, value_name = "N", default_value = "10")]
     warm_up: u32,
-    /// Threads of the network.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = super::parse_threads)]
-    threads: usize,
+    #[command(flatten)]
+    placement: Placement,
     /// Layout of headerless files: kitti, nuscenes, nuscenes-sweeps-f16 or SCALAR:COLUMNS.
     #[arg(long, value_parser = super::parse_layout)]
     layout: Option<PointLayout>,
-    /// What runs the stages around the network: cpu, cuda, or auto for cuda where it can be used.
-    /// The network itself runs on the CPU.
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
-    device: DeviceChoice,
     /// Count the frames that took longer than this.
     #[arg(long, value_name = "MS", value_parser = parse_budget)]
     budget_ms: Option<f64>,
@@ -158,7 +154,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     if clouds.is_empty() {
         bail!("none of the {} clouds can be opened, so there is nothing to measure", files.len());
     }
-    let mut engine = model::build(&package, arguments.threads, policy, arguments.device)?;
+    let mut engine = arguments.placement.build(&package, policy)?;
     let mut output = Output::open(arguments.json.as_deref())?;
 
     // A failed frame is no shorter frame: it is counted apart, and its first reason is told.
@@ -167,7 +163,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     }
     let progress = progress_bar(arguments.n);
     // Of two watches only the card's is a thread; it measures nothing that the frames wait for.
-    let watch = if arguments.device == DeviceChoice::Cpu { None } else { Watch::start() };
+    let watch = if arguments.placement.device == DeviceChoice::Cpu { None } else { Watch::start() };
     let (mut latency, mut host, mut n_missed) = (Latency::new(), Latency::new(), 0);
     let mut points = Count::default();
     let (mut kept, mut pillars, mut boxes, mut allocated) = (points, points, points, points);
@@ -210,7 +206,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     let mut engines = vec![engine];
     for n in 1..=arguments.in_flight.unwrap_or(0) as usize {
         while engines.len() < n {
-            engines.push(model::build(&package, arguments.threads, policy, arguments.device)?);
+            engines.push(arguments.placement.build(&package, policy)?);
         }
         throughput.push(in_flight::measure(&mut engines, &clouds, arguments.n as usize)?);
     }
@@ -239,7 +235,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
         boxes_per_frame: boxes,
         allocations_per_frame: allocated,
         peak_memory_bytes: peak_memory_bytes(),
-        threads: arguments.threads,
+        threads: arguments.placement.threads,
         model: ModelJson { name: &package.manifest().name, digest: package.digest() },
         pilotis: env!("CARGO_PKG_VERSION"),
         network_engine: engine.describe_head(),

@@ -99,11 +99,7 @@ impl TensorRtHead {
 }
 
 /// Whether a plan reads the canvas and writes exactly the tensors of the manifest.
-fn check_border(
-    tensors: &[TensorInfo],
-    manifest: &Manifest,
-    canvas: CanvasFormat,
-) -> Result<(), BuildError> {
+fn check_border(tensors: &[TensorInfo], manifest: &Manifest, canvas: CanvasFormat) -> Result<(), BuildError> {
     let mismatch = |text: String| Err(BuildError::new(BuildErrorKind::Mismatch, text));
     let grid = &manifest.grid;
     let element = if canvas.half { Element::F16 } else { Element::F32 };
@@ -149,7 +145,9 @@ impl DeviceHead for TensorRtHead {
 
     fn bind(&mut self, _stream: &Stream, memory: DeviceTensors<'_>) -> Result<(), BuildError> {
         let Some(context) = self.context.take() else {
-            return Err(BuildError::new(BuildErrorKind::Native, "the network was bound before").at(Stage::Head));
+            return Err(
+                BuildError::new(BuildErrorKind::Native, "the network was bound before").at(Stage::Head)
+            );
         };
         let canvas = CString::new(CANVAS_TENSOR).unwrap_or_default();
         let mut tensors = vec![(canvas, memory.canvas.clone())];
