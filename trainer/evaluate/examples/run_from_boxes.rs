@@ -8,8 +8,8 @@
 //! Frame times are those of the lines' reports. The model's digest is that of the file of boxes, since
 //! nothing else of the model is known here; `pilotis-trainer evaluate package` knows it.
 
-use pilotis_datasets::kitti::KittiDataset;
 use pilotis_datasets::Dataset;
+use pilotis_datasets::kitti::KittiDataset;
 use pilotis_evaluate::analysis::{Frame, FrameSet, Rules, TellsVelocity};
 use pilotis_evaluate::run::{About, Model, Platform, Run};
 use pilotis_spec::{Box3d, Detection, StageTimes};
@@ -74,7 +74,8 @@ fn read_boxes(text: &str, classes: &[String]) -> Result<Found, Box<dyn Error>> {
         let file = line["file"].as_str().ok_or("a line without a file")?;
         let name = Path::new(file).file_stem().and_then(|s| s.to_str()).ok_or("a file without a name")?;
         let boxes = line["boxes"].as_array().ok_or_else(|| format!("`{file}` has no boxes"))?;
-        let detections = boxes.iter().map(|b| detection(b, classes)).collect::<Result<_, Box<dyn Error>>>()?;
+        let detections =
+            boxes.iter().map(|b| detection(b, classes)).collect::<Result<_, Box<dyn Error>>>()?;
         let ns = |stage: &str| (line["report"]["times_ms"][stage].as_f64().unwrap_or(0.0) * 1e6) as u64;
         let times = StageTimes {
             points_ns: ns("points"),

@@ -26,8 +26,7 @@ impl Confusion {
         let mut counts = vec![vec![0_usize; n_classes + 1]; n_classes + 1];
         for frame in frames {
             let mut objects: Vec<_> = frame.objects.iter().filter(|o| rules.holds(&o.bbox)).collect();
-            let does_count =
-                |o: &super::frame::Object| !o.ignored && o.n_points >= rules.min_points;
+            let does_count = |o: &super::frame::Object| !o.ignored && o.n_points >= rules.min_points;
             let asked =
                 frame.detections.iter().filter(|d| f64::from(d.score) >= rules.score && rules.holds(&d.bbox));
             for detection in asked {

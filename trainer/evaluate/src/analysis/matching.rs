@@ -94,10 +94,6 @@ fn take(objects: &mut Vec<(usize, &Object, bool)>, detection: &Found, threshold_
 }
 
 /// A class matched at every threshold of [`THRESHOLDS_M`].
-pub(crate) fn match_all(
-    frames: &[Frame],
-    class_idx: usize,
-    rules: &Rules,
-) -> [Matches; THRESHOLDS_M.len()] {
+pub(crate) fn match_all(frames: &[Frame], class_idx: usize, rules: &Rules) -> [Matches; THRESHOLDS_M.len()] {
     THRESHOLDS_M.map(|threshold_m| match_class(frames, class_idx, rules, threshold_m))
 }

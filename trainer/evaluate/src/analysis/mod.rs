@@ -14,11 +14,11 @@ mod latency;
 pub(crate) mod matching;
 mod reliability;
 mod rules;
-mod worst;
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
+mod worst;
 
 pub use breakdown::{Attribute, Breakdown, FEW_OBJECTS, Part, WrongOnes};
 pub use confusion::Confusion;

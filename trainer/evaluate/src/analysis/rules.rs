@@ -49,9 +49,9 @@ impl Rules {
     /// Whether a box's centre lies where centres count.
     pub fn holds(&self, bbox: &Box3d) -> bool {
         let [x, y, _] = bbox.center;
-        let inside = self.region_m.is_none_or(|[min_x, min_y, max_x, max_y]| {
-            x >= min_x && y >= min_y && x < max_x && y < max_y
-        });
+        let inside = self
+            .region_m
+            .is_none_or(|[min_x, min_y, max_x, max_y]| x >= min_x && y >= min_y && x < max_x && y < max_y);
         inside && self.max_distance_m.is_none_or(|max| libm::hypot(f64::from(x), f64::from(y)) < max)
     }
 

@@ -94,7 +94,13 @@ fn frame(idx: usize, street: &mut ChaCha8Rng, eye: &mut ChaCha8Rng, model: &Mode
         group: Some(format!("drive-{:02}", idx / 4)),
         objects,
         detections,
-        times: Some(StageTimes { points_ns: ns(2.0), head_ns, boxes_ns: ns(1.0), frame_ns, ..StageTimes::default() }),
+        times: Some(StageTimes {
+            points_ns: ns(2.0),
+            head_ns,
+            boxes_ns: ns(1.0),
+            frame_ns,
+            ..StageTimes::default()
+        }),
     }
 }
 
@@ -109,7 +115,8 @@ fn object(rng: &mut ChaCha8Rng) -> Object {
         class_idx,
         bbox: Box3d { center, size, yaw },
         velocity: Some([speed * libm::cosf(yaw), speed * libm::sinf(yaw)]),
-        n_points: (8000.0 * size[0] * size[2] / (distance * distance) * rng.random_range(0.1..1.0_f32)) as u32,
+        n_points: (8000.0 * size[0] * size[2] / (distance * distance) * rng.random_range(0.1..1.0_f32))
+            as u32,
         occlusion: Some(rng.random_range(0..3)),
         ignored: false,
     }

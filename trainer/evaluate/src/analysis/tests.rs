@@ -38,7 +38,12 @@ fn plain(set: &FrameSet) -> Vec<center_distance::FrameResult> {
             .detections
             .iter()
             .rev()
-            .map(|d| Detection { class_idx: d.class_idx, bbox: d.bbox, score: d.score, ..Detection::default() })
+            .map(|d| Detection {
+                class_idx: d.class_idx,
+                bbox: d.bbox,
+                score: d.score,
+                ..Detection::default()
+            })
             .collect(),
     };
     set.frames().iter().rev().map(one).collect()
@@ -243,7 +248,8 @@ fn scores_that_tell_the_truth_have_no_calibration_error() {
     assert_eq!(honest.bins.iter().map(|b| b.n).collect::<Vec<_>>(), [500; N_BINS]);
     assert!(honest.expected_error < 0.02, "{}", honest.expected_error);
     assert!(honest.bins.iter().all(|b| b.between[0] <= b.right && b.right <= b.between[1]));
-    let n_within = honest.bins.iter().filter(|b| b.between[0] <= b.mean_score && b.mean_score <= b.between[1]);
+    let n_within =
+        honest.bins.iter().filter(|b| b.between[0] <= b.mean_score && b.mean_score <= b.between[1]);
     assert!(n_within.count() >= 8);
     // The same boxes, all of them sure.
     for d in drawn.iter_mut().flat_map(|f| &mut f.detections) {
@@ -297,7 +303,10 @@ fn percentiles_are_times_that_were_measured() {
     };
     let latency = analysis((1..=200).rev().map(timed).collect(), &Rules::default()).latency.unwrap();
     let f = latency.frame;
-    assert_eq!((latency.n_frames, f.min_ms, f.p50_ms, f.p90_ms, f.p99_ms, f.max_ms), (200, 1.0, 100.0, 180.0, 198.0, 200.0));
+    assert_eq!(
+        (latency.n_frames, f.min_ms, f.p50_ms, f.p90_ms, f.p99_ms, f.max_ms),
+        (200, 1.0, 100.0, 180.0, 198.0, 200.0)
+    );
     assert_eq!((f.mean_ms, latency.head.p99_ms, latency.bev.max_ms), (100.5, 0.5, 0.0));
     assert_eq!(analysis(vec![named("a", vec![], vec![])], &Rules::default()).latency, None);
 }
@@ -312,7 +321,9 @@ fn frames_that_say_nothing_sound_are_refused_by_name() {
     let grouped = named("b", vec![], vec![]).in_group("drive");
     assert!(set(vec![named("a", vec![], vec![]), grouped]).contains("`a` names no drive"));
     assert!(set(one(vec![object(3, 0.0)], vec![])).contains("object 0 has class 3, there are 3"));
-    assert!(set(one(vec![], vec![found(0, 1.0, 0.5), found(7, 0.0, 0.5)])).contains("detection 1 has class 7"));
+    assert!(
+        set(one(vec![], vec![found(0, 1.0, 0.5), found(7, 0.0, 0.5)])).contains("detection 1 has class 7")
+    );
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         assert!(set(one(vec![], vec![found(0, 0.0, value)])).contains("`the frame`: detection 0"));
         assert!(set(one(vec![object(0, value)], vec![])).contains("`the frame`: object 0"));
@@ -348,7 +359,8 @@ fn the_digest_of_a_dataset_is_that_of_its_labels_alone() {
     let base = set(1, 4, &model);
     let other_model = set(1, 4, &Model { seed: 77, found: 0.2, ..model });
     assert_eq!(base.dataset_sha256(), other_model.dataset_sha256());
-    let changed: [&dyn Fn(&mut Vec<Frame>); 7] = [
+    type Change<'a> = &'a dyn Fn(&mut Vec<Frame>);
+    let changed: [Change<'_>; 7] = [
         &|f| f[0].objects[0].bbox.center[0] += 0.01,
         &|f| f[0].objects[0].n_points += 1,
         &|f| f[0].objects[0].occlusion = None,

@@ -15,7 +15,12 @@ pub(super) struct Scatter {
 }
 
 impl Scatter {
-    pub(super) fn new(difference: f64, mut resamples: Vec<f64>, n_resamples: usize, jackknife: &[f64]) -> Self {
+    pub(super) fn new(
+        difference: f64,
+        mut resamples: Vec<f64>,
+        n_resamples: usize,
+        jackknife: &[f64],
+    ) -> Self {
         resamples.sort_by(f64::total_cmp);
         let lacking = 1.0 - resamples.len() as f64 / n_resamples.max(1) as f64;
         let bias = quantile_of_normal(share_below(&resamples, difference));
@@ -165,7 +170,8 @@ mod tests {
         close(scatter.acceleration, acceleration, 1e-15);
         let bias = 0.253_347_103_135_8 - 0.000_001;
         close(scatter.bias, bias, 1e-2);
-        let end = |z: f64| normal(scatter.bias + (scatter.bias + z) / (1.0 - acceleration * (scatter.bias + z)));
+        let end =
+            |z: f64| normal(scatter.bias + (scatter.bias + z) / (1.0 - acceleration * (scatter.bias + z)));
         let [low, high] = scatter.interval(0.05, Interval::BiasCorrected);
         close(low, end(-1.959_963_984_540_054) * 1000.0, 1e-6);
         close(high, end(1.959_963_984_540_054) * 1000.0, 1e-6);

@@ -180,7 +180,9 @@ pub enum CompareError {
         there: char,
     },
     /// Labels differ.
-    #[error("the runs were measured against different labels (dataset {a} and {b}): evaluate both on one dataset")]
+    #[error(
+        "the runs were measured against different labels (dataset {a} and {b}): evaluate both on one dataset"
+    )]
     Dataset {
         /// Digest of run A's labels.
         a: String,
@@ -210,7 +212,9 @@ pub enum CompareError {
         reason: String,
     },
     /// So few resamples could never show anything after correction.
-    #[error("{n_resamples} resamples cannot show a difference among {n_judged} metrics: take at least {needed}")]
+    #[error(
+        "{n_resamples} resamples cannot show a difference among {n_judged} metrics: take at least {needed}"
+    )]
     TooFewResamples {
         /// Asked for.
         n_resamples: usize,
@@ -258,7 +262,10 @@ pub fn compare(a: &Run, b: &Run, options: &Options) -> Result<Comparison, Compar
 fn check_options(options: &Options) -> Result<(), CompareError> {
     let wrong = |option, reason: String| Err(CompareError::Option { option, reason });
     if options.n_resamples < 100 {
-        return wrong("n_resamples", format!("{} are too few for an interval: 100 are the least", options.n_resamples));
+        return wrong(
+            "n_resamples",
+            format!("{} are too few for an interval: 100 are the least", options.n_resamples),
+        );
     }
     if !(options.level > 0.0 && options.level < 1.0) {
         return wrong("level", format!("{} is not between 0 and 1", options.level));

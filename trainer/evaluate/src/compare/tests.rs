@@ -193,7 +193,10 @@ fn options_that_mean_nothing_are_refused() {
         CompareError::TooFewResamples { n_resamples: 639, n_judged: 16, needed: 640 }
     );
     for level in [0.0, 1.0, f64::NAN, -0.1] {
-        assert!(matches!(error(Options { level, ..options(640) }), CompareError::Option { option: "level", .. }));
+        assert!(matches!(
+            error(Options { level, ..options(640) }),
+            CompareError::Option { option: "level", .. }
+        ));
     }
     assert!(matches!(error(Options { min_units: 1, ..options(640) }), CompareError::Option { .. }));
 }

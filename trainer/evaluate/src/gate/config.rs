@@ -181,7 +181,11 @@ impl ClassMetric {
     pub fn is_gain(self) -> bool {
         !matches!(
             self,
-            Self::TranslationM | Self::Scale | Self::OrientationRad | Self::VelocityMS | Self::CalibrationError
+            Self::TranslationM
+                | Self::Scale
+                | Self::OrientationRad
+                | Self::VelocityMS
+                | Self::CalibrationError
         )
     }
 
@@ -237,8 +241,8 @@ impl Gate {
     ///
     /// **Errors**: as [`Self::parse`].
     pub fn load(path: &Path) -> Result<Self, GateError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| GateError::Read { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| GateError::Read { path: path.to_owned(), source })?;
         Self::parse(&text)
     }
 

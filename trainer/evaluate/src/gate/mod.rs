@@ -5,9 +5,9 @@
 //! on. What is missing, not known or not comparable fails; nothing passes by being absent.
 
 mod config;
-mod verdict;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 pub use config::{
     ClassGate, ClassMetric, DatasetGate, FigureGate, GATE_SCHEMA_VERSION, Gate, GateError, LatencyGate,
@@ -35,7 +35,12 @@ pub fn judge(gate: &Gate, run: &Run, reference: Option<&Run>) -> Verdict {
         of_class(&mut checks, name, class, figures_of(run, name));
     }
     for name in run.set().classes().iter().filter(|name| !gate.classes.contains_key(*name)) {
-        checks.add(format!("{name}, in the gate"), "no".to_owned(), "every class of the run".to_owned(), false);
+        checks.add(
+            format!("{name}, in the gate"),
+            "no".to_owned(),
+            "every class of the run".to_owned(),
+            false,
+        );
     }
     for (name, figure) in &gate.figures {
         let value = run.figures().get(name).copied().flatten();
@@ -96,7 +101,11 @@ fn against(checks: &mut Checks, gate: &Gate, wanted: &ReferenceGate, run: &Run, 
         checks.add("reference".to_owned(), "none".to_owned(), "a run".to_owned(), false);
         return;
     };
-    checks.equal("reference, model".to_owned(), &reference.about().model.package_sha256, &wanted.package_sha256);
+    checks.equal(
+        "reference, model".to_owned(),
+        &reference.about().model.package_sha256,
+        &wanted.package_sha256,
+    );
     same_data(checks, "reference, ", gate, reference);
     for (metric, most) in &gate.overall.max_loss {
         let [new, old] = [run, reference].map(|r| Some(r.analysis().mean_average_precision()));

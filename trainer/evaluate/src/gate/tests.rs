@@ -17,7 +17,9 @@ fn drawn() -> Vec<Frame> {
 }
 
 fn run_with(about: About, frames: Vec<Frame>, rules: &Rules) -> Run {
-    Run::new(about, FrameSet::new(classes(), frames).unwrap(), rules).unwrap().with_figure("nuscenes.nds", 0.6)
+    Run::new(about, FrameSet::new(classes(), frames).unwrap(), rules)
+        .unwrap()
+        .with_figure("nuscenes.nds", 0.6)
 }
 
 fn run_of(frames: Vec<Frame>) -> Run {
@@ -232,7 +234,8 @@ fn missing_or_partial_or_empty_times_fail() {
 
 #[test]
 fn times_of_another_machine_device_or_precision_fail() {
-    let change: [(&str, fn(&mut About)); 3] = [
+    type Change = fn(&mut About);
+    let change: [(&str, Change); 3] = [
         ("machine", |a| a.platform.machine = "bench-2".to_owned()),
         ("device", |a| a.platform.device = "NVIDIA H100".to_owned()),
         ("precision", |a| a.platform.precision = "int8".to_owned()),

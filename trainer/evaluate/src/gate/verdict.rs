@@ -108,7 +108,8 @@ impl fmt::Display for Verdict {
             let (is, must) = (short(&check.found), short(&check.wanted));
             writeln!(f, "{:<what$}  {is:>found$}  {must:<wanted$}  {word}", check.what)?;
         }
-        for check in self.failed().filter(|c| c.found.chars().count().max(c.wanted.chars().count()) > WIDEST) {
+        for check in self.failed().filter(|c| c.found.chars().count().max(c.wanted.chars().count()) > WIDEST)
+        {
             writeln!(f, "\n{}:\n  found  {}\n  wanted {}", check.what, check.found, check.wanted)?;
         }
         let n_failed = self.failed().count();

@@ -7,6 +7,9 @@ use crate::analysis::{
 use crate::center_distance::{OPERATING_THRESHOLD_M, THRESHOLDS_M};
 use crate::plot::{Axis, escaped, number};
 
+/// What a part comes to, if it comes to anything.
+type Measure = fn(&Part) -> Option<f64>;
+
 const SMALL: (f64, f64) = (330.0, 270.0);
 const WIDE: (f64, f64) = (520.0, 280.0);
 
@@ -73,7 +76,8 @@ pub(super) fn curves(out: &mut String, analysis: &Analysis) {
         let mut plot = Plot::new(&f.name, &label, SMALL, axis("recall"), axis("precision")).scales();
         for (curve, strength) in class.curves.iter().zip(strength) {
             let reached = curve.precision.iter().enumerate().map(|(bin, p)| (bin as f64 * 0.01, *p));
-            let mut points: Vec<(f64, f64)> = reached.take_while(|(r, _)| *r <= curve.last_recall + 1e-9).collect();
+            let mut points: Vec<(f64, f64)> =
+                reached.take_while(|(r, _)| *r <= curve.last_recall + 1e-9).collect();
             if curve.last_recall > 0.0 {
                 points.extend(points.last().copied().map(|(_, p)| (curve.last_recall, p)));
                 points.push((curve.last_recall, 0.0));
@@ -95,11 +99,8 @@ pub(super) fn breakdowns(out: &mut String, analysis: &Analysis) {
     );
     let names: Vec<String> = analysis.classes.iter().map(|c| c.figures.name.clone()).collect();
     for attribute in Attribute::ALL {
-        let of_classes: Vec<Option<&Breakdown>> = analysis
-            .classes
-            .iter()
-            .map(|c| c.breakdowns.iter().find(|b| b.attribute == attribute))
-            .collect();
+        let of_classes: Vec<Option<&Breakdown>> =
+            analysis.classes.iter().map(|c| c.breakdowns.iter().find(|b| b.attribute == attribute)).collect();
         let labels = labels_of(attribute, &of_classes);
         // All in one part is no breakdown.
         if labels.len() < 2 {
@@ -108,8 +109,7 @@ pub(super) fn breakdowns(out: &mut String, analysis: &Analysis) {
         push!(out, "<h3>By {}</h3>\n", attribute.title());
         legend(out, &names);
         out.push_str("<div class=\"pair\">\n");
-        let measures: [(&str, fn(&Part) -> Option<f64>); 2] =
-            [("mean AP", |p| p.average_precision), ("recall", |p| p.recall)];
+        let measures: [(&str, Measure); 2] = [("mean AP", |p| p.average_precision), ("recall", |p| p.recall)];
         for (measure, of) in measures {
             let label = format!("{measure} of every class by {}", attribute.title());
             let x = Axis::linear(attribute.title(), 0.0, labels.len() as f64);
@@ -133,14 +133,7 @@ fn labels_of(attribute: Attribute, of_classes: &[Option<&Breakdown>]) -> Vec<Str
     attribute.labels().into_iter().filter(has).collect()
 }
 
-fn lines_of(
-    plot: &mut Plot,
-    idx: usize,
-    name: &str,
-    breakdown: &Breakdown,
-    labels: &[String],
-    of: fn(&Part) -> Option<f64>,
-) {
+fn lines_of(plot: &mut Plot, idx: usize, name: &str, breakdown: &Breakdown, labels: &[String], of: Measure) {
     let part_at = |label: &String| breakdown.parts.iter().find(|p| p.label == *label);
     let at: Vec<(f64, f64, &Part)> = labels
         .iter()
@@ -178,7 +171,16 @@ fn part_table(out: &mut String, attribute: Attribute, names: &[String], of_class
         }
     }
     let header = [
-        "class", attribute.title(), "objects", "mean AP", "recall", "wrong boxes", "centre m", "heading", "speed", "",
+        "class",
+        attribute.title(),
+        "objects",
+        "mean AP",
+        "recall",
+        "wrong boxes",
+        "centre m",
+        "heading",
+        "speed",
+        "",
     ];
     table(out, &format!("Figures by {}", attribute.title()), &header, &rows);
     if of_classes.iter().flatten().any(|b| b.wrong_ones == WrongOnes::ByShare) {
@@ -241,7 +243,9 @@ pub(super) fn reliability(out: &mut String, analysis: &Analysis) {
     }
     out.push_str("</div>\n");
     if analysis.classes.iter().any(|c| c.reliability.is_none()) {
-        out.push_str("<p class=\"note\">Classes without boxes, or with scores outside 0 to 1, have no diagram.</p>\n");
+        out.push_str(
+            "<p class=\"note\">Classes without boxes, or with scores outside 0 to 1, have no diagram.</p>\n",
+        );
     }
     let rows: Vec<(Vec<Cell>, bool)> = analysis
         .classes
@@ -277,7 +281,8 @@ fn diagram(idx: usize, class: &ClassAnalysis, reliability: &Reliability) -> Stri
     plot.guide((0.0, 0.0), (1.0, 1.0));
     if let Some(best) = f.recommended {
         plot.guide((best.score, 0.0), (best.score, 1.0));
-        let (x, anchor) = if best.score < 0.5 { (best.score + 0.015, "start") } else { (best.score - 0.015, "end") };
+        let (x, anchor) =
+            if best.score < 0.5 { (best.score + 0.015, "start") } else { (best.score - 0.015, "end") };
         plot.word((x, 0.03), anchor, &format!("best F1 at {:.2}", best.score));
     }
     plot.line(

@@ -163,7 +163,8 @@ fn drawing(frame: &Frame, fates: &FrameFates, classes: &[String], points: &[Poin
             let (px, py) = view.px(x, y);
             let beside = (f64::from(detection.bbox.size[1]) / 2.0 * view.px_per_m).max(3.0) + 5.0;
             // Text that would leave the drawing on the right stands on the left.
-            let (px, anchor) = if px > SIZE.0 - 110.0 { (px - beside, "end") } else { (px + beside, "start") };
+            let (px, anchor) =
+                if px > SIZE.0 - 110.0 { (px - beside, "end") } else { (px + beside, "start") };
             push!(
                 tags,
                 "<text class=\"tag\" x=\"{px:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{} {:.2}</text>",
@@ -175,7 +176,11 @@ fn drawing(frame: &Frame, fates: &FrameFates, classes: &[String], points: &[Poin
     }
     out.push_str(&tags);
     let (x, y) = view.px(0.0, 0.0);
-    push!(out, "<path d=\"M{x:.1} {:.1}l5 12h-10z\" fill=\"var(--ink)\"><title>the sensor</title></path>", y - 7.0);
+    push!(
+        out,
+        "<path d=\"M{x:.1} {:.1}l5 12h-10z\" fill=\"var(--ink)\"><title>the sensor</title></path>",
+        y - 7.0
+    );
     let drive = frame.group.as_deref().map_or_else(String::new, |g| format!(" of {}", escaped(g)));
     push!(
         out,

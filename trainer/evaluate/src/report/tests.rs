@@ -53,7 +53,9 @@ fn every_section_is_there_and_every_tag_is_closed() {
 fn the_file_fetches_and_runs_nothing() {
     let html = report(20);
     let without_namespace = html.replace("http://www.w3.org/2000/svg", "");
-    for foreign in ["http:", "https:", "url(", "@import", "<script", "<link", "<img", "<iframe", "onload", "src="] {
+    for foreign in
+        ["http:", "https:", "url(", "@import", "<script", "<link", "<img", "<iframe", "onload", "src="]
+    {
         assert!(!without_namespace.contains(foreign), "{foreign}");
     }
     assert!(html.contains("default-src 'none'; style-src 'unsafe-inline'"));
@@ -72,7 +74,8 @@ fn it_stays_small() {
 
 #[test]
 fn hostile_names_stay_words() {
-    const HOSTILE: &str = "</title></style><script>alert(1)</script><img src=x onerror='a' title=\"b\">\u{202e}&amp;";
+    const HOSTILE: &str =
+        "</title></style><script>alert(1)</script><img src=x onerror='a' title=\"b\">\u{202e}&amp;";
     let mut drawn = frames(1, 12, &Model::default());
     for (idx, frame) in drawn.iter_mut().enumerate() {
         frame.name = format!("{HOSTILE}{idx}");

@@ -46,8 +46,7 @@ fn histogram(times: &[f64], frame: &Percentiles) -> String {
         frame.p50_ms, frame.p99_ms, frame.max_ms
     );
     let y = Axis::linear("frames", 0.0, highest).with_headroom(0.12);
-    let mut plot =
-        Plot::new("Frame times", &label, (520.0, 250.0), Axis::linear("ms", 0.0, end), y).scales();
+    let mut plot = Plot::new("Frame times", &label, (520.0, 250.0), Axis::linear("ms", 0.0, end), y).scales();
     for (idx, count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
         plot.bar(idx as f64 * width, (idx + 1) as f64 * width, *count as f64);
     }

@@ -12,8 +12,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
-const OBJECT_FIELDS: &str =
-    "class_idx, [x, y, z, length, width, height, yaw], [vx, vy] or null, n_points, occlusion or null, ignored";
+const OBJECT_FIELDS: &str = "class_idx, [x, y, z, length, width, height, yaw], [vx, vy] or null, n_points, occlusion or null, ignored";
 const DETECTION_FIELDS: &str =
     "class_idx, score, [x, y, z, length, width, height, yaw], [vx, vy] or null, n_points or null";
 const TIME_FIELDS: &str = "points, pillars, bev, head, boxes, frame, in ns";
@@ -109,13 +108,11 @@ fn bbox([x, y, z, l, w, h, yaw]: [f32; 7]) -> Box3d {
 
 impl FrameRecord {
     fn of(frame: &Frame) -> Self {
-        let times =
-            |t: StageTimes| [t.points_ns, t.pillars_ns, t.bev_ns, t.head_ns, t.boxes_ns, t.frame_ns];
+        let times = |t: StageTimes| [t.points_ns, t.pillars_ns, t.bev_ns, t.head_ns, t.boxes_ns, t.frame_ns];
         let object = |o: &Object| {
             ObjectRecord(o.class_idx, numbers(&o.bbox), o.velocity, o.n_points, o.occlusion, o.ignored)
         };
-        let found =
-            |d: &Found| FoundRecord(d.class_idx, d.score, numbers(&d.bbox), d.velocity, d.n_points);
+        let found = |d: &Found| FoundRecord(d.class_idx, d.score, numbers(&d.bbox), d.velocity, d.n_points);
         Self {
             name: frame.name.clone(),
             group: frame.group.clone(),

@@ -100,10 +100,7 @@ impl Summary {
             ("frames_sha256", self.frames_sha256 == again.frames_sha256),
             ("dataset", self.dataset == again.dataset),
             ("classes", alike(&json(&self.classes), &json(&again.classes))),
-            (
-                "mean_average_precision",
-                close(self.mean_average_precision, again.mean_average_precision),
-            ),
+            ("mean_average_precision", close(self.mean_average_precision, again.mean_average_precision)),
             ("latency", alike(&json(&self.latency), &json(&again.latency))),
             ("rules", alike(&json(&self.rules), &json(&again.rules))),
         ];

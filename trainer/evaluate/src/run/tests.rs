@@ -141,7 +141,9 @@ fn folders_that_are_no_runs_say_what_is_wrong_and_where() {
     };
     assert!(error("").contains("line 1: the file is empty"));
     assert!(error(&good[..good.len() / 2]).contains("frames.jsonl` line "));
-    assert!(error(&good.replacen("\"schema_version\":1", "\"schema_version\":7", 1)).contains("has schema 7"));
+    assert!(
+        error(&good.replacen("\"schema_version\":1", "\"schema_version\":7", 1)).contains("has schema 7")
+    );
     assert!(error(&good.replacen("\"objects\":[[", "\"objects\":[[9", 2)).contains("there are 3"));
     assert!(error(&good.replace("000002", "000001")).contains("`000001` is there twice"));
     let header = good.lines().next().unwrap();
