@@ -8,6 +8,7 @@ mod demo;
 mod emulator;
 mod kernels;
 mod nuscenes_devkit;
+mod nuscenes_eval;
 mod onnx_checker;
 mod parts;
 mod python_env;
@@ -39,6 +40,8 @@ enum Chore {
     Demo(demo::Arguments),
     /// Compile the CUDA kernels to the PTX that is committed, check it, or report on it.
     Kernels(kernels::Arguments),
+    /// The nuScenes benchmark beside the official devkit: generated cases, goldens, or time.
+    NuscenesEval(nuscenes_eval::Arguments),
     /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
     Emulator,
     /// The benches, or those of one stage.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Kernels(arguments) => kernels::run(&arguments),
+        Chore::NuscenesEval(arguments) => nuscenes_eval::run(&arguments),
         Chore::Emulator => emulator::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
     };

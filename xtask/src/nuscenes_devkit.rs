@@ -24,7 +24,7 @@ const N_SCENES: &str = "2";
 const N_CHECKS: u64 = 8;
 
 /// A folder that goes away.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
