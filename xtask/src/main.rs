@@ -10,6 +10,7 @@ mod gpu_check;
 mod kernels;
 mod kitti_oracle;
 mod nuscenes_devkit;
+mod nuscenes_eval;
 mod onnx_checker;
 mod parts;
 mod python_env;
@@ -42,6 +43,8 @@ enum Chore {
     Demo(demo::Arguments),
     /// Compile the CUDA kernels to the PTX that is committed, check it, or report on it.
     Kernels(kernels::Arguments),
+    /// The nuScenes benchmark beside the official devkit: generated cases, goldens, or time.
+    NuscenesEval(nuscenes_eval::Arguments),
     /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
     Emulator,
     /// Give generated KITTI cases to mmdet3d's evaluator; `--write` keeps its answers for the tests.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Kernels(arguments) => kernels::run(&arguments),
+        Chore::NuscenesEval(arguments) => nuscenes_eval::run(&arguments),
         Chore::Emulator => emulator::run(),
         Chore::KittiOracle(arguments) => kitti_oracle::run(&arguments),
         Chore::GpuCheck(arguments) => gpu_check::run(&arguments),

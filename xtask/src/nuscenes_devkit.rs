@@ -27,7 +27,7 @@ const N_CHECKS: u64 = 8;
 const N_CHECKS_CONVERTED: u64 = 4;
 
 /// A folder that goes away.
-struct Scratch(PathBuf);
+pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {

@@ -3,7 +3,7 @@
 use crate::emulator::EMULATOR_VARIABLE;
 use crate::parts::NATIVE_DIR_VARIABLE;
 use crate::run::{cargo, repository, run as run_command, text_of};
-use crate::{check, emulator, kernels, kitti_oracle, nuscenes_devkit, onnx_checker, setup};
+use crate::{check, emulator, kernels, kitti_oracle, nuscenes_devkit, nuscenes_eval, onnx_checker, setup};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -52,6 +52,7 @@ pub(crate) fn run() -> Result<()> {
         onnx_checker::check_all(&repository().join("models"), &cache),
         nuscenes_devkit::check_simulated(&cache),
         kitti_oracle::check_cases(&cache),
+        nuscenes_eval::check_some(&cache),
     ] {
         match step {
             Ok(step) => counts += step,

@@ -13,8 +13,11 @@ use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, SweepStyle, Sweeps
 use pilotis_evaluate::analysis::{Frame as AnalysedFrame, FrameSet, Rules, TellsVelocity};
 use pilotis_evaluate::run::{About, Model, Platform, REPORT_FILE, RUN_FILE, Run};
 use pilotis_runtime::device::Resolved;
-use pilotis_runtime::{CloudView, DeviceChoice, Engine, EngineBuilder, Frame, OnMismatch, Package};
+use pilotis_runtime::device::trt::{Flavour, Library};
+use pilotis_runtime::head::tensorrt::{Precision, tensorrt};
+use pilotis_runtime::{CloudView, DeviceChoice, Engine, EngineBuilder, Frame, HeadChoice, OnMismatch, Package};
 use pilotis_spec::FrameReport;
+use pilotis_spec::codec::normalize_yaw;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -70,9 +73,9 @@ pub struct DeployArgs {
     /// What runs the stages: cpu, cuda or auto
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     pub device: DeviceChoice,
-    /// Which of the package's networks runs
-    #[arg(long, default_value = "fp32")]
-    pub precision: String,
+    /// What the network computes in: fp32, fp16, fp8 or int8; all but fp32 take TensorRT and a card
+    #[arg(long, default_value_t = Precision::Fp32)]
+    pub precision: Precision,
     /// Threads of the network
     #[arg(long, default_value_t = 1)]
     pub threads: usize,
@@ -109,7 +112,7 @@ impl Dataset for Turned {
             let [x, y, z] = object.bbox.center;
             let [x, y] = turn([x, y]);
             object.bbox.center = [x, y, z];
-            object.bbox.yaw = pilotis_spec::normalize_yaw(object.bbox.yaw + self.turn_rad);
+            object.bbox.yaw = normalize_yaw(object.bbox.yaw + self.turn_rad);
             object.velocity = turn(object.velocity);
         }
         Ok(sample)
@@ -135,13 +138,9 @@ impl Deployed {
     pub(super) fn open(args: &DeployArgs, split: &str) -> anyhow::Result<Self> {
         let package = Package::load(&args.model)?;
         let policy = if args.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
+        let (head, device) = placed(args)?;
         let builder = EngineBuilder::new().threads(args.threads).on_mismatch(policy);
-        let engine = builder.device(args.device).precision(&args.precision).build(&package)?;
-        let threads = if args.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", args.threads) };
-        let device = match args.device.resolve()? {
-            Resolved::Cpu { .. } => format!("cpu, {threads}"),
-            card @ Resolved::Cuda(_) => format!("{card}, network on the host, {threads}"),
-        };
+        let engine = builder.device(args.device).head(head).build(&package)?;
         let full_scale = package.manifest().points.intensity_full_scale;
         let kind = args.kind.of(&args.data);
         let mut nuscenes = None;
@@ -206,6 +205,29 @@ impl Deployed {
         let tables = dataset.tables();
         Some(tables.scenes[tables.samples[*dataset.samples().get(idx)?].scene].name.clone())
     }
+}
+
+/// What runs the network, and what runs the whole, in words.
+///
+/// **Errors**: a card that cannot be used; a precision that takes TensorRT where there is none.
+fn placed(args: &DeployArgs) -> anyhow::Result<(HeadChoice, String)> {
+    let threads = if args.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", args.threads) };
+    let resolved = args.device.resolve()?;
+    let is_card = matches!(&resolved, Resolved::Cuda(device) if !device.info().is_emulated);
+    let library = is_card.then(|| Library::open(Flavour::Rtx));
+    if let Some(Ok(_)) = &library {
+        return Ok((tensorrt(args.precision, None), format!("{resolved}, TensorRT")));
+    }
+    let why = match &library {
+        Some(Err(e)) => e.to_string(),
+        _ => format!("the stages run on {resolved}"),
+    };
+    ensure!(args.precision == Precision::Fp32, "`{}` takes TensorRT and a card: {why}", args.precision);
+    let words = match resolved {
+        Resolved::Cpu { .. } => format!("cpu, {threads}"),
+        Resolved::Cuda(_) => format!("{resolved}, network on the cpu, {threads}"),
+    };
+    Ok((HeadChoice::OnnxRuntime, words))
 }
 
 /// A model that knows cyclists, and no bicycles, is asked for nuScenes' bicycles, whose boxes hold their riders.
@@ -314,7 +336,7 @@ fn write_run(
         platform: Platform {
             machine: args.machine.clone().unwrap_or_else(host_name),
             device: deployed.device.clone(),
-            precision: args.deploy.precision.clone(),
+            precision: args.deploy.precision.to_string(),
         },
         dataset: data_name(&args.deploy.data)?,
         split: args.split.clone(),
