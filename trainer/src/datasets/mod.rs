@@ -7,8 +7,8 @@ pub mod stats;
 
 pub use augment::augment;
 pub use pilotis_datasets::{
-    BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes, nuscenes_frames,
-    points_in_box, read_xyzi, waymo,
+    BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes,
+    nuscenes_frames, points_in_box, read_xyzi, waymo,
 };
 
 use crate::config::{DatasetConfig, DatasetKind};

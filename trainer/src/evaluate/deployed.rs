@@ -15,7 +15,9 @@ use pilotis_evaluate::run::{About, Model, Platform, REPORT_FILE, RUN_FILE, Run};
 use pilotis_runtime::device::Resolved;
 use pilotis_runtime::device::trt::{Flavour, Library};
 use pilotis_runtime::head::tensorrt::{Precision, tensorrt};
-use pilotis_runtime::{CloudView, DeviceChoice, Engine, EngineBuilder, Frame, HeadChoice, OnMismatch, Package};
+use pilotis_runtime::{
+    CloudView, DeviceChoice, Engine, EngineBuilder, Frame, HeadChoice, OnMismatch, Package,
+};
 use pilotis_spec::FrameReport;
 use pilotis_spec::codec::normalize_yaw;
 use serde_json::json;
@@ -329,10 +331,7 @@ fn write_run(
         frame.group = deployed.drive_of(idx);
     }
     let about = About {
-        model: Model {
-            name: manifest.name.clone(),
-            package_sha256: deployed.package.digest().to_string(),
-        },
+        model: Model { name: manifest.name.clone(), package_sha256: deployed.package.digest().to_string() },
         platform: Platform {
             machine: args.machine.clone().unwrap_or_else(host_name),
             device: deployed.device.clone(),

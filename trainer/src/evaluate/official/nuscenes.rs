@@ -154,7 +154,8 @@ impl NuscenesResults {
         });
         let cannot = || format!("cannot write `{}`", path.display());
         let mut file = BufWriter::new(File::create(&path).with_context(cannot)?);
-        serde_json::to_writer(&mut file, &json!({ "meta": meta, "results": self.boxes })).with_context(cannot)?;
+        serde_json::to_writer(&mut file, &json!({ "meta": meta, "results": self.boxes }))
+            .with_context(cannot)?;
         file.flush().with_context(cannot)?;
         drop(file);
         let ground_truth = GroundTruth::from_tables(self.dataset.tables(), &self.split)?;
