@@ -62,7 +62,7 @@ impl AttributeRule {
 /// The class of the benchmark that a model's class counts as.
 ///
 /// A `cyclist` is a bicycle: the benchmark's boxes of bicycles hold their riders.
-pub fn detection_class(name: &str) -> Option<DetectionClass> {
+pub(super) fn detection_class(name: &str) -> Option<DetectionClass> {
     if name == "cyclist" { Some(DetectionClass::Bicycle) } else { DetectionClass::from_name(name) }
 }
 
