@@ -195,8 +195,7 @@ impl EngineBuilder {
             HeadChoice::Device(source) => Some((source.0)(device, package)?),
         };
         let takes_over = self.on_device_lost == OnDeviceLost::UseCpu;
-        let mut head =
-            if on_card.is_none() || takes_over { Some(self.host_head(package)?) } else { None };
+        let mut head = if on_card.is_none() || takes_over { Some(self.host_head(package)?) } else { None };
         let network = match (on_card, &head) {
             (Some(on_card), _) => Network::Device(on_card),
             (None, Some(head)) => Network::Host(head.as_ref(), self.canvas),

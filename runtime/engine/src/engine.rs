@@ -17,9 +17,7 @@ use crate::pillars::Pillars;
 use crate::points::{CloudView, OnMismatch};
 use cpu::CpuStages;
 use cuda::CudaStages;
-use pilotis_spec::{
-    Detection, FrameError, FrameErrorCode, FrameFlags, FrameReport, Manifest, Point, Stage,
-};
+use pilotis_spec::{Detection, FrameError, FrameErrorCode, FrameFlags, FrameReport, Manifest, Point, Stage};
 use std::time::Instant;
 
 /// A detector, built and warm.
@@ -152,7 +150,9 @@ impl Engine {
             (Stages::Cpu(stages), _) => of_cpu(stages),
             (Stages::Cuda(stages), None) => stages.describe(),
             (Stages::Cuda(stages), Some(stand_in)) => match stages.lost() {
-                Some(fault) => format!("{}, since the CUDA device is lost: {fault}", of_cpu(&stand_in.stages)),
+                Some(fault) => {
+                    format!("{}, since the CUDA device is lost: {fault}", of_cpu(&stand_in.stages))
+                }
                 None => format!("{}; once it is lost, {}", stages.describe(), of_cpu(&stand_in.stages)),
             },
         }

@@ -2,9 +2,16 @@
 //!
 //! Prints `skipped: ...` where there is neither an emulator nor a card.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "the helpers of tests are tests as well")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the helpers of tests are tests as well"
+)]
 
-use pilotis_runtime::device::cuda::{Arena, Device, DeviceFault, Driver, Modules, Pinned, Plan, Slot, Stream};
+use pilotis_runtime::device::cuda::{
+    Arena, Device, DeviceFault, Driver, Modules, Pinned, Plan, Slot, Stream,
+};
 use std::sync::Arc;
 
 #[track_caller]
@@ -23,7 +30,13 @@ fn device(test: &str) -> Option<Arc<Device>> {
 fn two_buffers(device: &Arc<Device>) -> (Stream, Modules, Arena, Slot<u32>, Slot<u32>) {
     let mut plan = Plan::new(&["frame"]);
     let (a, b) = (plan.keep("a", 8), plan.keep("b", 8));
-    (Stream::new(device).unwrap(), Modules::load(device).unwrap(), Arena::allocate(device, &plan).unwrap(), a, b)
+    (
+        Stream::new(device).unwrap(),
+        Modules::load(device).unwrap(),
+        Arena::allocate(device, &plan).unwrap(),
+        a,
+        b,
+    )
 }
 
 #[test]

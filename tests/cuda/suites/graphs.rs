@@ -118,8 +118,16 @@ fn frames_in_any_order_through_one_graph_leave_no_trace() {
             for i in 0..clouds.len() {
                 let idx = i * stride % clouds.len();
                 let cloud = CloudView::from_points(&clouds[idx]);
-                assert_eq!(of_frame(&Answers::of(&mut graph, &cloud)), want[idx], "model {seed}, cloud {idx}");
-                assert_eq!(of_frame(&Answers::of(&mut plain, &cloud)), want[idx], "model {seed}, cloud {idx}");
+                assert_eq!(
+                    of_frame(&Answers::of(&mut graph, &cloud)),
+                    want[idx],
+                    "model {seed}, cloud {idx}"
+                );
+                assert_eq!(
+                    of_frame(&Answers::of(&mut plain, &cloud)),
+                    want[idx],
+                    "model {seed}, cloud {idx}"
+                );
             }
         }
     }
@@ -161,7 +169,16 @@ fn engines_side_by_side_answer_as_they_do_alone() {
     let barrier = std::sync::Barrier::new(N_ENGINES as usize);
     let together: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..N_ENGINES)
-            .map(|seed| scope.spawn({ let (run, barrier) = (&run, &barrier); move || run(seed, &|| { barrier.wait(); }) }))
+            .map(|seed| {
+                scope.spawn({
+                    let (run, barrier) = (&run, &barrier);
+                    move || {
+                        run(seed, &|| {
+                            barrier.wait();
+                        })
+                    }
+                })
+            })
             .collect();
         threads.into_iter().map(|t| t.join().unwrap()).collect()
     });
@@ -193,8 +210,7 @@ fn lose_the_card(head: impl Fn(Vec<Vec<f32>>) -> HeadChoice, policy: OnDeviceLos
     let (package, tensors) = package(46);
     let mut cpu = engine(&package, &tensors, DeviceChoice::Cpu, CanvasFormat::default());
     let builder = EngineBuilder::new().head(head(tensors)).on_mismatch(OnMismatch::Flag);
-    let mut card: Engine =
-        builder.device(DeviceChoice::Cuda).on_device_lost(policy).build(&package).unwrap();
+    let mut card: Engine = builder.device(DeviceChoice::Cuda).on_device_lost(policy).build(&package).unwrap();
     let clouds = clouds(&package, 46);
     let (mut n_on_card, mut n_on_cpu) = (0, 0);
     for i in 0..60 {
@@ -207,14 +223,20 @@ fn lose_the_card(head: impl Fn(Vec<Vec<f32>>) -> HeadChoice, policy: OnDeviceLos
             (Ok((report, n_boxes)), _) => {
                 let is_on_cpu = report.flags.contains(FrameFlags::DEVICE_LOST);
                 assert!(is_on_cpu || n_on_cpu == 0, "the card does not come back");
-                if is_on_cpu { n_on_cpu += 1 } else { n_on_card += 1 }
+                if is_on_cpu {
+                    n_on_cpu += 1
+                } else {
+                    n_on_card += 1
+                }
                 assert_eq!((report.n_pillars, n_boxes), (want.report.n_pillars, want.boxes.len()));
                 assert_eq!(report.frame_idx, i as u64);
                 if is_on_cpu {
                     let mut got = Answers::of(&mut card, &cloud);
                     got.report.flags = want.report.flags;
                     assert_eq!(of_frame(&got), of_frame(&want), "frame {i} on the CPU");
-                    assert!(card.describe_stages().starts_with("CPU") && card.describe_stages().contains("700"));
+                    assert!(
+                        card.describe_stages().starts_with("CPU") && card.describe_stages().contains("700")
+                    );
                     break;
                 }
             }

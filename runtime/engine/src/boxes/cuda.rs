@@ -181,11 +181,7 @@ impl CudaBoxes {
     /// Takes the boxes that came down, and writes what the stage counted into a report.
     ///
     /// **Allocation**: none.
-    pub(crate) fn finish(
-        &mut self,
-        state: &FrameState,
-        report: &mut FrameReport,
-    ) -> Result<(), DeviceFault> {
+    pub(crate) fn finish(&mut self, state: &FrameState, report: &mut FrameReport) -> Result<(), DeviceFault> {
         report.n_candidates = state.n_candidates;
         report.dropped_candidates = state.dropped_candidates;
         report.n_suppressed = state.n_suppressed;

@@ -116,8 +116,9 @@ impl CudaStages {
         let Self { launches, head, work, stream, modules, .. } = self;
         let Some(head) = head else { return false };
         let arena = work.buffers.arena.clone();
-        let captured = stream
-            .capture(modules, &arena, |stream| work.enqueue(head.as_mut(), stream).map_err(|(_, fault)| fault));
+        let captured = stream.capture(modules, &arena, |stream| {
+            work.enqueue(head.as_mut(), stream).map_err(|(_, fault)| fault)
+        });
         *launches = match captured {
             Ok(graph) => Launches::Graph(graph),
             Err(fault) => Launches::Plain(WhyPlain::Refused(fault)),

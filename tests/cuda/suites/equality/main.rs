@@ -45,7 +45,11 @@ fn drawn_models_answer_hostile_clouds_with_the_bits_of_the_cpu() {
             n_pillars += want.pillars.len();
             n_boxes += want.boxes.len();
             n_over += u32::from(want.report.dropped_over_capacity > 0);
-            assert_eq!(Answers::of(&mut graph, &CloudView::from_points(&cloud)), want, "graph, {seed}, {frame}");
+            assert_eq!(
+                Answers::of(&mut graph, &CloudView::from_points(&cloud)),
+                want,
+                "graph, {seed}, {frame}"
+            );
             let place = format!("model {seed}, frame {frame}: {manifest:?}");
             assert_eq!(got.report, want.report, "{place}");
             assert_eq!(got.points, want.points, "{place}");

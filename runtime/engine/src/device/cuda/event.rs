@@ -56,9 +56,9 @@ impl Stream {
             uses.event(&event.handle);
             // SAFETY: both are live and of one context; the graph holds the event -> `Event`, `Uses`
             // -> cuda_device: events_in_a_graph_measure_each_launch.
-            return self.device.call(|| unsafe {
-                sys::cuEventRecordWithFlags(event_raw, raw, RECORD_EXTERNAL).result()
-            });
+            return self
+                .device
+                .call(|| unsafe { sys::cuEventRecordWithFlags(event_raw, raw, RECORD_EXTERNAL).result() });
         }
         // SAFETY: both are live and of one context -> `Event`, above -> cuda_device: events_measure_what_is_between_them.
         self.device.call(|| unsafe { result::event::record(event_raw, raw) })?;

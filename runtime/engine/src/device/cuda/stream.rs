@@ -150,9 +150,8 @@ impl Stream {
         // SAFETY: spans lie within their arenas, which live until the stream is idle (`DeviceMemory`
         // settles first) or as long as the graph -> `Arena::span`, `Uses`
         // -> cuda_device: spans_are_copied_within_the_device.
-        self.device.call(|| unsafe {
-            sys::cuMemcpyDtoDAsync_v2(to_address, from_address, n_bytes, raw).result()
-        })
+        self.device
+            .call(|| unsafe { sys::cuMemcpyDtoDAsync_v2(to_address, from_address, n_bytes, raw).result() })
     }
 
     /// Lets other code enqueue on this stream: it is called with the device current in this thread and
