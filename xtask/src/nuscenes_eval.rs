@@ -19,11 +19,17 @@ const EVALUATION: PythonTool = PythonTool {
     folder: FOLDER,
     requirements: REQUIREMENTS,
     probe: PROBE,
-    check: concat!(include_str!("../nuscenes-devkit/generate.py"), include_str!("../nuscenes-devkit/evaluate.py")),
+    check: concat!(
+        include_str!("../nuscenes-devkit/generate.py"),
+        include_str!("../nuscenes-devkit/evaluate.py")
+    ),
 };
 
 const SPEED: PythonTool = PythonTool {
-    check: concat!(include_str!("../nuscenes-devkit/generate.py"), include_str!("../nuscenes-devkit/speed.py")),
+    check: concat!(
+        include_str!("../nuscenes-devkit/generate.py"),
+        include_str!("../nuscenes-devkit/speed.py")
+    ),
     ..EVALUATION
 };
 
@@ -109,7 +115,8 @@ mod tests {
 
     #[test]
     fn the_script_has_as_many_faults_as_are_expected() {
-        let table = EVALUATION.check.split_once("REACTIONS = {").and_then(|(_, rest)| rest.split_once("\n}\n"));
+        let table =
+            EVALUATION.check.split_once("REACTIONS = {").and_then(|(_, rest)| rest.split_once("\n}\n"));
         let names = table.map_or(0, |(rows, _)| rows.lines().filter(|l| l.starts_with("    \"")).count());
         assert_eq!(names as u64, N_REACTIONS);
     }
