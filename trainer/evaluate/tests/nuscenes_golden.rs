@@ -2,6 +2,8 @@
 //!
 //! Data, results and figures are made by `cargo xtask nuscenes-eval --goldens`.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+
 use pilotis_datasets::nuscenes::{Sensors, Tables};
 use pilotis_evaluate::nuscenes::{Config, GroundTruth, Report, Results, TpError, evaluate};
 use serde_json::Value;

@@ -167,8 +167,11 @@ pub struct KittiReport {
     pub classes: Vec<ClassReport>,
 }
 
+/// An average of the precisions of a curve.
+type Average = fn(&[f64; N_STEPS]) -> f64;
+
 /// Both averages, by the names of the ports.
-const AVERAGES: [(&str, fn(&[f64; N_STEPS]) -> f64); 2] = [("AP11", ap_r11), ("AP40", ap_r40)];
+const AVERAGES: [(&str, Average); 2] = [("AP11", ap_r11), ("AP40", ap_r40)];
 
 impl KittiReport {
     /// Mean over the classes by the strict table, in percent; `None` where a class has no figure.

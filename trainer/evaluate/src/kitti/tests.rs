@@ -155,7 +155,7 @@ fn a_low_detection_of_any_class_takes_a_label_that_no_other_takes() {
     assert_eq!(curve.n_thresholds, 0);
     // One that counts is preferred at a threshold, in either order of the file.
     let counted = scored(high(car(0.0), 45.0), 0.5);
-    for detections in [vec![low("Car"), counted.clone()], vec![counted.clone(), low("Car")]] {
+    for detections in [vec![low("Car"), counted.clone()], vec![counted, low("Car")]] {
         let mut labels = label();
         labels.push(car(30.0));
         let detections = [detections, vec![scored(car(30.0), 0.1)]].concat();

@@ -134,11 +134,11 @@ impl DetectionClass {
     /// Whether an error means something for the class: a cone has no heading, and neither cones nor barriers move
     /// or have attributes.
     pub const fn has_error(self, error: TpError) -> bool {
-        match (self, error) {
+        !matches!(
+            (self, error),
             (Self::TrafficCone, TpError::Orientation | TpError::Velocity | TpError::Attribute)
-            | (Self::Barrier, TpError::Velocity | TpError::Attribute) => false,
-            _ => true,
-        }
+                | (Self::Barrier, TpError::Velocity | TpError::Attribute)
+        )
     }
 
     /// Whether boxes of the class are dropped where a rack of bicycles is.

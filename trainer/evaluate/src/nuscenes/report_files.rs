@@ -150,7 +150,7 @@ impl Json {
                 text.push_str(&pretty.replace('\n', &new_line(depth)));
             }
             Self::Array(values) => {
-                list(text, depth, ['[', ']'], values, |text, value| value.write(text, depth + 1))
+                list(text, depth, ['[', ']'], values, |text, value| value.write(text, depth + 1));
             }
             Self::Object(members) => list(text, depth, ['{', '}'], members, |text, (key, value)| {
                 let _ = write!(text, "{}: ", Value::from(key.as_str()));

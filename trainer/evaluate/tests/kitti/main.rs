@@ -1,6 +1,7 @@
 //! KITTI's average precision against a slow reference of our own and against an evaluator in use.
 
 #![allow(clippy::float_cmp, reason = "marks of what is missing are exact")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests as well")]
 
 mod cases;
 mod files;

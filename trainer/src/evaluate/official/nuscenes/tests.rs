@@ -41,7 +41,7 @@ fn a_box_in_the_world_comes_back_into_the_frame_of_the_model() {
     let yaw = f64::from(detection.bbox.yaw);
     assert!(ahead.abs_diff_eq(DVec3::new(yaw.cos(), yaw.sin(), 0.0), 1e-9), "{ahead}");
     // Width before length, as submissions have it.
-    assert_eq!(written.size.map(|v| v as f32), [1.8, 4.2, 1.5]);
+    assert_eq!(written.size.map(f64::to_bits), [1.8_f32, 4.2, 1.5].map(|v| f64::from(v).to_bits()));
     assert_eq!((written.attribute_name, written.detection_name), ("vehicle.moving", "car"));
 
     // The road is tilted by a hundredth, so the velocity in the ground plane keeps its length within a thousandth.
