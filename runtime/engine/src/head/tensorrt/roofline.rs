@@ -133,12 +133,12 @@ mod tests {
             operand("float", &[1, 8, 10, 10], false),
         );
         assert_eq!(n_macs(&cast), 0);
-        // One multiprocessor at 1 GHz does 256 in a nanosecond; the bus moves a kilobyte in a microsecond.
+        // One multiprocessor at 1 GHz does 256 in a nanosecond; the bus moves a byte in a microsecond.
         let card = Card { name: "slow", n_multiprocessors: 1, clock_ghz: 1.0, memory_gb_per_s: 1e-3 };
         let plan = PlanText { layers: vec![conv, up, cast], ..PlanText::default() };
         let bounds = bounds(&plan, &card);
         let close = |a: f64, b: f64| (a - b).abs() < 1e-6 * b;
-        assert!(close(bounds[0].compute_us, 720_000.0), "{bounds:?}");
+        assert!(close(bounds[0].compute_us, 720.0), "{bounds:?}");
         assert!(close(bounds[1].memory_us, f64::from((3200 + 2048 + 6400) * 2)), "{bounds:?}");
         assert!(close(bounds[2].us(), 4800.0), "{bounds:?}");
         let sum: f64 = bounds.iter().map(Bound::us).sum();
