@@ -76,15 +76,56 @@ pub fn built_in_split(name: &str) -> Option<Vec<String>> {
 pub const SPLITS_FILE: &str = "splits.json";
 
 impl Tables {
-    /// Names of the scenes of a split: a built-in one, else one of [`SPLITS_FILE`].
+    /// Names of the scenes of a split: a built-in one, or one of [`SPLITS_FILE`].
+    ///
+    /// In the version that a built-in split is of, it is the official one. In any other, that the devkit refuses to
+    /// evaluate it for, the file may have one of the same name: simulated drives have a `train` of their own.
     ///
     /// A name may be of a scene that these tables do not have.
     ///
     /// **Errors**: no such file or no such split in it, or one that is no list of names.
     pub fn scene_names_of_split(&self, split: &str) -> Result<Vec<String>, TablesError> {
-        if let Some(names) = built_in_split(split) {
-            return Ok(names);
+        match built_in_split(split) {
+            Some(names) if self.is_of_version_of(split) => Ok(names),
+            Some(names) if !self.folder().join(SPLITS_FILE).is_file() => Ok(names),
+            Some(names) => Ok(self.custom_split(split)?.unwrap_or(names)),
+            None => self.custom_split(split)?.ok_or_else(|| self.unknown_split(split)),
         }
+    }
+
+    /// Whether a built-in split is of the version of these tables.
+    fn is_of_version_of(&self, split: &str) -> bool {
+        let version = self.folder().file_name().unwrap_or_default().to_string_lossy();
+        version.ends_with(match split {
+            "test" => "test",
+            "mini_train" | "mini_val" => "mini",
+            _ => "trainval",
+        })
+    }
+
+    /// The error of a split that neither is built in nor in a file that is there.
+    fn unknown_split(&self, split: &str) -> TablesError {
+        let path = self.folder().join(SPLITS_FILE);
+        let known = self.read_splits(split).unwrap_or_default();
+        let known: Vec<&str> = known.keys().map(String::as_str).collect();
+        let reason = format!("it has: {}", known.join(", "));
+        TablesError::Split { path, split: split.to_owned(), reason }
+    }
+
+    /// A split of the file; none where it has no such split.
+    fn custom_split(&self, split: &str) -> Result<Option<Vec<String>>, TablesError> {
+        let Some(listed) = self.read_splits(split)?.remove(split) else { return Ok(None) };
+        let names = listed.as_array().and_then(|names| {
+            names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        names.map(Some).ok_or_else(|| TablesError::Split {
+            path: self.folder().join(SPLITS_FILE),
+            split: split.to_owned(),
+            reason: "it is no list of names of scenes".to_owned(),
+        })
+    }
+
+    fn read_splits(&self, split: &str) -> Result<BTreeMap<String, serde_json::Value>, TablesError> {
         let path = self.folder().join(SPLITS_FILE);
         let wrong =
             |reason: String| TablesError::Split { path: path.clone(), split: split.to_owned(), reason };
@@ -93,16 +134,7 @@ impl Tables {
             return Err(wrong(format!("there is no such file; built in are: {built_in}")));
         }
         let text = std::fs::read(&path).map_err(|source| TablesError::Read { path: path.clone(), source })?;
-        let splits: BTreeMap<String, serde_json::Value> =
-            serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))?;
-        let Some(listed) = splits.get(split) else {
-            let known: Vec<&str> = splits.keys().map(String::as_str).collect();
-            return Err(wrong(format!("it has: {}", known.join(", "))));
-        };
-        let names = listed.as_array().and_then(|names| {
-            names.iter().map(|name| name.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-        });
-        names.ok_or_else(|| wrong("it is no list of names of scenes".to_owned()))
+        serde_json::from_slice(&text).map_err(|e| wrong(e.to_string()))
     }
 
     /// Scenes of a split that these tables have, in the order of their table; all of them without a split.
@@ -171,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn custom_splits_name_scenes_and_built_in_names_win() {
+    fn custom_splits_name_scenes_and_official_names_win_in_official_versions() {
         let fixture = Fixture::new();
         let tables = Tables::read(fixture.root(), "v1.0-test", Sensors::Lidar).unwrap();
         let said = |split: &str| tables.samples_of_split(Some(split)).unwrap_err().to_string();
@@ -182,7 +214,7 @@ mod tests {
         );
         fixture.write(
             "v1.0-test/splits.json",
-            r#"{"ours":["two","nowhere"],"none":[],"val":["one"],"odd":[1],"word":"two"}"#,
+            r#"{"ours":["two","nowhere"],"none":[],"val":["two"],"test":["two"],"odd":[1],"word":"two"}"#,
         );
         let tokens = |split| -> Vec<String> {
             let samples = tables.samples_of_split(split).unwrap();
@@ -191,8 +223,11 @@ mod tests {
         assert_eq!(tokens(Some("ours")), ["s3"]);
         assert_eq!(tokens(None), ["s1", "s2", "s3"]);
         assert!(said("none").contains("no sample of it"), "{}", said("none"));
-        assert!(said("val").contains("nor of any built-in split"), "{}", said("val"));
-        assert!(said("other").contains("it has: none, odd, ours, val, word"), "{}", said("other"));
+        // The tables are of `v1.0-test`: `test` is the official split, `val` may be another than the official one.
+        assert!(said("test").contains("nor of any built-in split"), "{}", said("test"));
+        assert_eq!(tokens(Some("val")), ["s3"]);
+        assert!(said("train").contains("nor of any built-in split"), "{}", said("train"));
+        assert!(said("other").contains("it has: none, odd, ours, test, val, word"), "{}", said("other"));
         assert!(said("odd").contains("no list of names") && said("word").contains("no list of names"));
         fixture.set("scene", "c1", "name", "scene-0103");
         let tables = Tables::read(fixture.root(), "v1.0-test", Sensors::Lidar).unwrap();
