@@ -19,7 +19,17 @@ fn main() -> anyhow::Result<()> {
         let labels: Vec<_> = frame
             .labels
             .iter()
-            .map(|l| serde_json::json!([l.type_idx, l.center, l.size, l.heading, l.velocity, l.n_points, l.difficulty]))
+            .map(|l| {
+                serde_json::json!([
+                    l.type_idx,
+                    l.center,
+                    l.size,
+                    l.heading,
+                    l.velocity,
+                    l.n_points,
+                    l.difficulty
+                ])
+            })
             .collect();
         let line = serde_json::json!({
             "name": dataset.name(idx),

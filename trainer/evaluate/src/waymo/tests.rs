@@ -401,8 +401,11 @@ fn the_published_example_is_reproduced_but_for_one_overlap_that_the_official_too
     let mut lost: Vec<&mut WaymoObject> = predictions.objects.iter_mut().filter(is_the_pair).collect();
     assert_eq!(lost.len(), 1);
     let bits = |numbers: [f64; 3]| numbers.map(f64::to_bits);
-    let twin =
-        ground_truths.objects.iter().filter(|g| bits(g.bbox.center) == bits(lost[0].bbox.center)).collect::<Vec<_>>();
+    let twin = ground_truths
+        .objects
+        .iter()
+        .filter(|g| bits(g.bbox.center) == bits(lost[0].bbox.center))
+        .collect::<Vec<_>>();
     assert_eq!(twin.len(), 1);
     assert_eq!(bits(twin[0].bbox.size), bits(lost[0].bbox.size));
     assert!(close(twin[0].bbox.heading - lost[0].bbox.heading, PI));
