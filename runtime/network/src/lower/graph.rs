@@ -44,12 +44,12 @@ impl Graph {
     }
 
     /// A convolution of either kind, with its ReLU.
-    pub(super) fn conv(&mut self, op: &str, node: &Node, conv: &Conv, inputs: [String; 3]) {
+    pub(super) fn conv(&mut self, op: &str, node: &Node, conv: &Conv, inputs: &[String; 3]) {
         if !conv.relu {
-            return self.push(op, &node.name, &inputs, &node.output, conv_attributes(conv));
+            return self.push(op, &node.name, inputs, &node.output, conv_attributes(conv));
         }
         let linear = format!("{}.conv", node.output);
-        self.push(op, &node.name, &inputs, &linear, conv_attributes(conv));
+        self.push(op, &node.name, inputs, &linear, conv_attributes(conv));
         self.push("Relu", &format!("{}.relu", node.name), &[linear], &node.output, vec![]);
     }
 
@@ -84,18 +84,18 @@ impl Graph {
         let quantized = format!("{tensor}.quantized");
         let inputs = [tensor.to_owned(), scale.clone(), zero.clone()];
         self.push("QuantizeLinear", &format!("{tensor}.quantize"), &inputs, &quantized, vec![]);
-        self.dequantize_with(tensor, [quantized, scale, zero])
+        self.dequantize_with(tensor, &[quantized, scale, zero])
     }
 
     /// Numbers of eight bits as `f16`; yields what they are called then.
     pub(super) fn dequantize(&mut self, tensor: &str, scale: (f32, i32), zero: (i32, u8)) -> String {
         let [scale, zero] = self.scale_of(tensor, scale, zero);
-        self.dequantize_with(tensor, [tensor.to_owned(), scale, zero])
+        self.dequantize_with(tensor, &[tensor.to_owned(), scale, zero])
     }
 
-    fn dequantize_with(&mut self, tensor: &str, inputs: [String; 3]) -> String {
+    fn dequantize_with(&mut self, tensor: &str, inputs: &[String; 3]) -> String {
         let output = format!("{tensor}.dequantized");
-        self.push("DequantizeLinear", &format!("{tensor}.dequantize"), &inputs, &output, vec![]);
+        self.push("DequantizeLinear", &format!("{tensor}.dequantize"), inputs, &output, vec![]);
         output
     }
 

@@ -184,7 +184,7 @@ impl Lower<'_> {
     fn plain(&mut self, node: &Node, op: &str, conv: &Conv, inputs: &[String]) -> Result<(), OnnxError> {
         let weight = self.parameter(node, "weight", &conv.weight.shape, &conv.weight.values)?;
         let bias = self.parameter(node, "bias", &[conv.bias.len()], &conv.bias)?;
-        self.graph.conv(op, node, conv, [inputs[0].clone(), weight, bias]);
+        self.graph.conv(op, node, conv, &[inputs[0].clone(), weight, bias]);
         Ok(())
     }
 
@@ -193,7 +193,7 @@ impl Lower<'_> {
         let input = self.quantize(&inputs[0])?;
         let weight = self.low_weight(node, &conv.weight);
         let bias = self.parameter(node, "bias", &[conv.bias.len()], &conv.bias)?;
-        self.graph.conv("Conv", node, conv, [input, weight, bias]);
+        self.graph.conv("Conv", node, conv, &[input, weight, bias]);
         Ok(())
     }
 

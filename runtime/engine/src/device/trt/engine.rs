@@ -171,9 +171,9 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.device.settle();
-        // SAFETY: ours, freed here only; contexts hold an `Arc` of it and are gone; the device is idle
-        // -> `context`; `settle`. After this the runtime goes -> the order of fields.
         self.device.give_back(|| {
+            // SAFETY: ours, freed here only; contexts own it and are gone; the device is idle
+            // -> `context::Parts`; `settle`. After this the runtime goes -> the order of fields.
             unsafe { (self.library.functions.engine_free)(self.raw.as_ptr()) };
             Ok(())
         });
