@@ -3,6 +3,8 @@
 //!
 //! `PILOTIS_UPDATE_GOLDENS=1 cargo test -p pilotis-tests --test plans` writes them anew; look at the difference.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use pilotis_network::{Calibration, Network, Precision};
 use pilotis_runtime::device::trt::{Flavour, Library};
 use pilotis_runtime::head::tensorrt::text::Operand;

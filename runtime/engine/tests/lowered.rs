@@ -2,6 +2,8 @@
 //! that TensorRT gets (but for a canvas of `f32`), and so shows what the types and the merging do to the tensors;
 //! what TensorRT's own kernels add to that, only a card shows.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use pilotis_network::onnx::OnnxMeta;
 use pilotis_network::{Calibration, Lowering, Precision, lower};
 use pilotis_runtime::device::native_parts::Places;

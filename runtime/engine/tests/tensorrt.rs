@@ -1,5 +1,7 @@
 //! TensorRT without a card: plans of small networks, and everything that can be wrong before one is run.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 use pilotis_network::onnx::{OnnxMeta, to_onnx};
 use pilotis_network::{Conv, Network, Node, Op, Precision, Weight};
 use pilotis_runtime::BuildErrorKind;

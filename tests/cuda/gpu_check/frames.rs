@@ -21,7 +21,7 @@ fn bits(detections: &[Detection]) -> Vec<u32> {
         let b = &d.bbox;
         let numbers = [b.center, b.size].concat();
         let numbers = numbers.into_iter().chain([b.yaw, d.score]).map(f32::to_bits);
-        numbers.chain([u32::from(d.class_idx)]).collect::<Vec<_>>()
+        numbers.chain([d.class_idx]).collect::<Vec<_>>()
     };
     detections.iter().flat_map(of).collect()
 }

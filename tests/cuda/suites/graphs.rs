@@ -2,7 +2,7 @@
 //! where none can be captured, and without the card where it is lost.
 
 #![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait")]
-#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 use pilotis_cuda_tests::{Answers, cases, engine, engine_whole, why_no_device};
 use pilotis_runtime::{
@@ -224,9 +224,9 @@ fn lose_the_card(head: impl Fn(Vec<Vec<f32>>) -> HeadChoice, policy: OnDeviceLos
                 let is_on_cpu = report.flags.contains(FrameFlags::DEVICE_LOST);
                 assert!(is_on_cpu || n_on_cpu == 0, "the card does not come back");
                 if is_on_cpu {
-                    n_on_cpu += 1
+                    n_on_cpu += 1;
                 } else {
-                    n_on_card += 1
+                    n_on_card += 1;
                 }
                 assert_eq!((report.n_pillars, n_boxes), (want.report.n_pillars, want.boxes.len()));
                 assert_eq!(report.frame_idx, i as u64);

@@ -5,7 +5,7 @@ use pilotis_datasets::DatasetError;
 use pilotis_datasets::kitti::LabelLine;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the files lie, and which of them count.
 #[derive(Clone, Copy, Debug)]

@@ -8,8 +8,9 @@ fn car(x: f64) -> LabelLine {
     LabelLine::parse(&line).unwrap()
 }
 
-fn named(class_name: &str, line: LabelLine) -> LabelLine {
-    LabelLine { class_name: class_name.to_owned(), ..line }
+fn named(class_name: &str, mut line: LabelLine) -> LabelLine {
+    class_name.clone_into(&mut line.class_name);
+    line
 }
 
 fn scored(line: LabelLine, score: f64) -> LabelLine {

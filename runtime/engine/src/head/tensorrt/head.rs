@@ -198,7 +198,8 @@ mod tests {
         };
         check(&|_| {}).unwrap();
         check(&|t| t.reverse()).unwrap();
-        let changes: [&dyn Fn(&mut Vec<TensorInfo>); 6] = [
+        type Change<'a> = &'a dyn Fn(&mut Vec<TensorInfo>);
+        let changes: [Change<'_>; 6] = [
             &|t| drop(t.pop()),
             &|t| t[0].element = Element::F32,
             &|t| t[1].dims[1] += 1,
