@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Frames of the long run on a card; the emulator takes a second for a few.
 const N_FRAMES: usize = 10_000;
-const N_FRAMES_EMULATED: usize = 12;
+const N_FRAMES_EMULATED: usize = 4;
 
 /// What every step works on.
 struct Subject {

@@ -190,7 +190,8 @@ fn where_no_graph_can_be_captured_frames_are_plain_launches_and_it_is_said() {
     need_device!();
     const TEST: &str = "where_no_graph_can_be_captured_frames_are_plain_launches_and_it_is_said";
     if std::env::var_os(FAULT).is_none() {
-        for fault in ["cuStreamBeginCapture:900", "cuStreamEndCapture:901", "cuGraphInstantiate:801"] {
+        // Not at the end of a capture: the emulator's fault would leave it open, which no driver does.
+        for fault in ["cuStreamBeginCapture:900", "cuGraphInstantiate:801"] {
             run_with_fault(TEST, fault);
         }
         return;
