@@ -4,6 +4,8 @@ use super::super::output::Output;
 use super::super::{Outcome, with_exit_codes};
 use super::build::What;
 use anyhow::{Context, Result, bail};
+use pilotis_runtime::device::cuda::Device;
+use pilotis_runtime::device::trt::{Engine, Flavour, Library};
 use pilotis_runtime::head::tensorrt::roofline::{self, Bound, CARDS, Card, GAP_US};
 use pilotis_runtime::head::tensorrt::text::{Layer, Operand};
 use pilotis_runtime::head::tensorrt::{PlanCache, PlanFile, PlanHeader, PlanText};
@@ -16,13 +18,14 @@ const HELP: &str = with_exit_codes!(
   pilotis engine inspect street.plan
   pilotis engine inspect --precision fp16 --target sm_89
   pilotis engine inspect --roofline street.plan
+  pilotis engine inspect --on-card street.plan
   pilotis engine inspect --json - street.plan"
 );
 
 /// Tell what a plan computes: kernels, types, fusions, weights and memory. No card is needed.
 ///
 /// A plan is named by its file, or by what it is of and for where `engine build` has kept it. What is told is
-/// read in the plan's own text; which kernel a card then chooses, only the card says (`cargo xtask gpu-check`).
+/// read in the plan's own text; which kernels the library chooses for a card, --on-card tells on a machine with one.
 #[derive(clap::Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
@@ -34,6 +37,9 @@ pub(super) struct Arguments {
     /// What an RTX 4070 cannot do faster, kernel by kernel: computed from the plan, not measured.
     #[arg(long)]
     roofline: bool,
+    /// Load the plan onto the card of this machine, and print what the library's own inspector says.
+    #[arg(long)]
+    on_card: bool,
     /// One line of JSON: to a file, or with - to stdout.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -59,6 +65,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
             file
         }
     };
+    if arguments.on_card {
+        let mut output = Output::open(None)?;
+        output.line(&inspector(&file.plan)?)?;
+        output.flush()?;
+        return Ok(Outcome::AllDone);
+    }
     let text = PlanText::of(&file.plan).context("the plan cannot be read without a card")?;
     let mut output = Output::open(arguments.json.as_deref())?;
     output.json(&Inspection { header: &file.header, text: &text })?;
@@ -70,6 +82,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Outcome> {
     }
     output.flush()?;
     Ok(Outcome::AllDone)
+}
+
+/// What the library's inspector says, as JSON: the kernels that it chose for the card.
+fn inspector(plan: &[u8]) -> Result<String> {
+    let device = Device::open_first()?;
+    let mut engine = Engine::load(Library::open(Flavour::Rtx)?, &device, plan)?;
+    Ok(engine.inspect()?.to_owned())
 }
 
 fn for_people(header: &PlanHeader, text: &PlanText) -> String {
