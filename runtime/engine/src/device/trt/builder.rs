@@ -4,6 +4,7 @@ use super::library::Library;
 use super::raw::{ErrorText, OK, RawBuildOptions, RawPlan};
 use crate::error::BuildError;
 use std::ptr::{self, NonNull};
+use std::sync::{Mutex, PoisonError};
 
 /// How the inputs of a network lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -76,6 +77,9 @@ impl Library {
             input_format: options.input_format.code(),
             max_workspace_bytes: 0,
         };
+        // Two builds at once, for different cards, met in the library's own state: one at a time.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = self.log.take_errors();
         let (mut raw, mut error) = (ptr::null_mut(), ErrorText::new());
         // SAFETY: an opened library, `onnx` and the options with as many bytes and numbers as said, a writable
