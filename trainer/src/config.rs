@@ -2,6 +2,7 @@
 //! (the same tables as in a package's manifest) and how to train it.
 
 use anyhow::{Context, bail, ensure};
+use pilotis_datasets::nuscenes::SweepStyle;
 use pilotis_spec::{
     BoxesSpec, EncoderSpec, Grid, HeadLayout, InputStatistics, Manifest, PillarsSpec, PointsSpec, manifest,
 };
@@ -149,6 +150,12 @@ pub struct DatasetConfig {
     /// Sweeps put together into one cloud.
     #[serde(default = "default_n_sweeps")]
     pub n_sweeps: u32,
+    /// Whose way of putting sweeps together is followed; nuScenes only.
+    #[serde(default)]
+    pub sweeps: SweepStyle,
+    /// The folder of tables, `v1.0-trainval` for instance; needed where a dataset has several. nuScenes only.
+    #[serde(default)]
+    pub version: Option<String>,
 }
 
 fn default_min_points() -> u32 {

@@ -30,7 +30,10 @@ fn main() -> anyhow::Result<()> {
         let cloud = tables.read_sweeps(sample, &sweeps)?;
         let values = cloud.points.iter().flat_map(|p| [p.x, p.y, p.z, p.intensity, p.time_lag]);
         let token = tables.samples[sample].token.to_string();
-        std::fs::write(out.join(format!("{token}.bin")), values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>())?;
+        std::fs::write(
+            out.join(format!("{token}.bin")),
+            values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>(),
+        )?;
         let boxes: Vec<Value> = tables
             .objects_of(sample)?
             .iter()

@@ -7,12 +7,13 @@ pub mod stats;
 
 pub use augment::augment;
 pub use pilotis_datasets::{
-    BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes_frames,
-    points_in_box, read_xyzi,
+    BoxTest, Dataset, DatasetError, GroundTruth, Kind, Sample, frame_folder, kitti, nuscenes,
+    nuscenes_frames, points_in_box, read_xyzi,
 };
 
 use crate::config::{DatasetConfig, DatasetKind};
 use indicatif::{ProgressBar, ProgressStyle};
+use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, Sweeps};
 use std::path::Path;
 
 /// Commands of `pilotis-trainer dataset`.
@@ -88,11 +89,18 @@ pub fn open(config: &DatasetConfig, root: Option<&Path>, split: &str) -> anyhow:
                     format!("{} sweeps: KITTI's frames are single sweeps; use n_sweeps = 1", config.n_sweeps);
                 return Err(DatasetError::Unsupported { setting: "n_sweeps", reason }.into());
             }
+            if config.version.is_some() {
+                let reason = "KITTI has no folders of tables to choose from; leave it out".to_owned();
+                return Err(DatasetError::Unsupported { setting: "version", reason }.into());
+            }
             Ok(Box::new(kitti::KittiDataset::open(root, split, config.rename.clone())?))
         }
         DatasetKind::Nuscenes => {
-            let reason = "`nuscenes` is not yet read by this version; supported: `kitti`".to_owned();
-            Err(DatasetError::Unsupported { setting: "kind", reason }.into())
+            let sweeps = Sweeps { n_sweeps: config.n_sweeps as usize, style: config.sweeps };
+            let (version, rename) = (config.version.as_deref(), config.rename.clone());
+            let dataset =
+                NuscenesDataset::open(root, version, Some(split), sweeps, rename, CachePlace::Beside)?;
+            Ok(Box::new(dataset))
         }
     }
 }
@@ -106,13 +114,17 @@ mod tests {
     }
 
     #[test]
-    fn unsupported_datasets_say_what_is_supported() {
-        let error = open(&config("kind = \"nuscenes\"\nroot = \"nowhere\""), None, "train").err().unwrap();
-        assert!(matches!(error.downcast_ref(), Some(DatasetError::Unsupported { setting: "kind", .. })));
-        let said = error.to_string();
-        assert!(said.contains("not yet read") && said.contains("`kitti`"), "{said}");
+    fn what_a_dataset_cannot_give_is_said() {
+        let nowhere = config("kind = \"nuscenes\"\nroot = \"nowhere\"");
+        let said = open(&nowhere, None, "train").err().unwrap().to_string();
+        assert!(said.contains("nowhere") && said.contains("v1.0-"), "{said}");
         let sweeps = config("kind = \"kitti\"\nroot = \"nowhere\"\nn_sweeps = 10");
         assert!(open(&sweeps, None, "train").err().unwrap().to_string().contains("n_sweeps"));
+        let version = config("kind = \"kitti\"\nroot = \"nowhere\"\nversion = \"v1.0-mini\"");
+        assert!(open(&version, None, "train").err().unwrap().to_string().contains("dataset.version"));
+        let style =
+            toml::from_str::<DatasetConfig>("kind = \"nuscenes\"\nroot = \"\"\nsweeps = \"openpcdet\"");
+        assert!(style.unwrap_err().to_string().contains("mmdet3d"));
     }
 
     #[test]

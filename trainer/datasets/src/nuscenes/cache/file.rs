@@ -20,7 +20,7 @@ const ROWS_A_SECTION: usize = 1 << 15;
 pub(super) struct Found {
     pub(super) rows: Rows,
     /// What the file should say of the tables instead of what it says.
-    pub(super) renewed: Option<Sources>,
+    pub(super) renewed: Option<Box<Sources>>,
 }
 
 struct Header {

@@ -69,7 +69,7 @@ pub(in crate::nuscenes) struct Sources {
 /// Whether tables are what they were.
 pub(super) enum Verdict {
     /// They are; if only their contents say so, with times that will say it next time.
-    Same(Option<Sources>),
+    Same(Option<Box<Sources>>),
     /// This table is not.
     Differs(&'static str),
 }
@@ -103,7 +103,7 @@ impl Sources {
             is_hashed = true;
         }
         let is_settled = now.tables.iter().all(|source| source.stamp.is_older_than(now.opened_ns));
-        Ok(Verdict::Same((is_hashed && is_settled).then_some(now)))
+        Ok(Verdict::Same((is_hashed && is_settled).then(|| Box::new(now))))
     }
 }
 
