@@ -166,8 +166,8 @@ fn a_sample_that_cannot_be_read_leaves_no_cache() {
 
 #[test]
 fn a_list_that_counts_a_shard_wrongly_is_refused() {
-    // The sum over both shards is right.
-    let (_folder, root) = written(4, 1000);
+    // The sum over the shards is right.
+    let (_folder, root) = written(4, 300);
     let path = root.join(CACHE_FILE);
     let mut index: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     let shards = index["shards"].as_array_mut().unwrap();

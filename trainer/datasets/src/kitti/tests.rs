@@ -300,8 +300,8 @@ fn a_frame_says_which_file_its_points_are_of() {
         "velodyne/4.txt",
     ] {
         let path = folder.path().join("training").join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, b"").unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
     }
     let all = KittiDataset::open_all(folder.path(), BTreeMap::new()).unwrap();
     let files = |frames: &KittiDataset| -> Vec<String> {
