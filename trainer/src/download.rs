@@ -77,7 +77,7 @@ pub fn run(args: &DownloadArgs) -> anyhow::Result<()> {
     bar.finish_and_clear();
     match outcome? {
         Outcome::WasThere => {
-            tracing::info!(out = %out.display(), "{} is already there, complete", source.name)
+            tracing::info!(out = %out.display(), "{} is already there, complete", source.name);
         }
         Outcome::Fetched { unpacked, receipt } => {
             let sha256 = receipt.map_or_else(|| "not fetched in this run".to_owned(), |r| r.sha256);
