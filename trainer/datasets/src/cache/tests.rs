@@ -164,6 +164,31 @@ fn a_sample_that_cannot_be_read_leaves_no_cache() {
     assert_eq!(names_in(&root), ["precious"]);
 }
 
+#[test]
+fn a_list_that_counts_a_shard_wrongly_is_refused() {
+    // The sum over the shards is right.
+    let (_folder, root) = written(4, 300);
+    let path = root.join(CACHE_FILE);
+    let mut index: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let shards = index["shards"].as_array_mut().unwrap();
+    assert!(shards.len() >= 2, "{shards:?}");
+    for (shard, more) in shards.iter_mut().zip([1, -1]) {
+        shard["n_samples"] = (shard["n_samples"].as_i64().unwrap() + more).into();
+    }
+    fs::write(&path, index.to_string()).unwrap();
+    let error = CachedDataset::open(&root).unwrap_err().to_string();
+    assert!(error.contains("shard-00000.bin") && error.contains("are listed"), "{error}");
+}
+
+#[test]
+fn bytes_behind_a_sample_make_it_none() {
+    let mut bytes = Vec::new();
+    bytes::put_sample(&mut bytes, &Made::new(3).0[2]);
+    assert!(bytes::Reader(&bytes).sample(String::new()).is_some());
+    bytes.push(0);
+    assert!(bytes::Reader(&bytes).sample(String::new()).is_none());
+}
+
 proptest! {
     #[test]
     fn bytes_that_are_no_sample_are_none(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -185,6 +185,7 @@ fn a_broken_sample_leaves_nothing_behind() {
     fs::create_dir(&to).unwrap();
     put(&to, "precious", b"x");
     let dataset = open(from.path(), None, None, None).unwrap();
-    assert!(convert(dataset.as_ref(), &to, Target::Kitti, &|| {}).is_err());
+    let error = convert(dataset.as_ref(), &to, Target::Kitti, &|| {}).unwrap_err().to_string();
+    assert!(error.contains("is not an empty folder"), "{error}");
     assert!(to.join("precious").exists());
 }

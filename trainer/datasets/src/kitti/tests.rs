@@ -284,3 +284,33 @@ fn results_may_say_anything_of_occlusion_and_labels_may_not() {
     // Blanks at the end and tabs between are as good as single blanks.
     assert_eq!(LabelLine::parse(&format!("{}  \t\r", CAR.replace(' ', "\t"))), LabelLine::parse(CAR));
 }
+
+#[test]
+fn a_frame_says_which_file_its_points_are_of() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [
+        "velodyne/0.bin",
+        "velodyne/1.bin",
+        "velodyne_reduced/1.bin",
+        "velodyne/2.bin",
+        "velodyne_reduced/2.bin",
+        "label_velo/2.txt",
+        "label_2/3.txt",
+        "velodyne/no name.bin",
+        "velodyne/4.txt",
+    ] {
+        let path = folder.path().join("training").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, b"").unwrap();
+    }
+    let all = KittiDataset::open_all(folder.path(), BTreeMap::new()).unwrap();
+    let files = |frames: &KittiDataset| -> Vec<String> {
+        let paths = (0..5).filter_map(|idx| frames.cloud_path(idx));
+        paths.map(|p| p.strip_prefix(folder.path().join("training")).unwrap().display().to_string()).collect()
+    };
+    assert_eq!(files(&all), ["velodyne/0.bin", "velodyne_reduced/1.bin", "velodyne/2.bin", "velodyne/3.bin"]);
+    let (camera, whole) = (all.clone().viewed(View::Camera), all.viewed(View::Whole));
+    assert_eq!(files(&camera)[2], "velodyne_reduced/2.bin");
+    assert_eq!(files(&whole)[1], "velodyne/1.bin");
+    assert!(KittiDataset::open_all(&folder.path().join("training"), BTreeMap::new()).is_err());
+}
