@@ -68,7 +68,8 @@ fn ask(mut check: Command, cache: &Path, write: bool) -> Result<Counts> {
     quietly(&mut cargo(["build", "--workspace", "--tests", "--example", "kitti_eval"]))
         .context("nothing to write cases with")?;
     // It lies beside this program, among the examples.
-    let writer = std::env::current_exe().context("where am I?")?.with_file_name("examples").join("kitti_eval");
+    let writer =
+        std::env::current_exe().context("where am I?")?.with_file_name("examples").join("kitti_eval");
     let mut cases = Command::new(writer);
     cases.arg("cases").arg("--out").arg(&scratch.0);
     eprintln!("$ {}", text_of(&cases));

@@ -5,7 +5,7 @@ use pilotis_datasets::DatasetError;
 use pilotis_datasets::kitti::LabelLine;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the files lie, and which of them count.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +118,7 @@ enum Kind {
     Result,
 }
 
-fn read(path: &PathBuf, kind: Kind) -> Result<Vec<LabelLine>, DatasetError> {
+fn read(path: &Path, kind: Kind) -> Result<Vec<LabelLine>, DatasetError> {
     let text = read_text(path)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let parse = |line: &str| match (LabelLine::parse(line)?, kind) {
@@ -132,7 +132,7 @@ fn read(path: &PathBuf, kind: Kind) -> Result<Vec<LabelLine>, DatasetError> {
     };
     lines
         .map(|(idx, line)| {
-            parse(line).map_err(|reason| DatasetError::Line { path: path.clone(), line: idx + 1, reason })
+            parse(line).map_err(|reason| DatasetError::Line { path: path.to_owned(), line: idx + 1, reason })
         })
         .collect()
 }

@@ -167,17 +167,15 @@ pub struct KittiReport {
     pub classes: Vec<ClassReport>,
 }
 
+/// How the values at the steps of recall become one figure.
+type Average = fn(&[f64; N_STEPS]) -> f64;
+
 /// Both averages, by the names of the ports.
-const AVERAGES: [(&str, fn(&[f64; N_STEPS]) -> f64); 2] = [("AP11", ap_r11), ("AP40", ap_r40)];
+const AVERAGES: [(&str, Average); 2] = [("AP11", ap_r11), ("AP40", ap_r40)];
 
 impl KittiReport {
     /// Mean over the classes by the strict table, in percent; `None` where a class has no figure.
-    fn overall(
-        &self,
-        metric: Metric,
-        difficulty: Difficulty,
-        average: fn(&[f64; N_STEPS]) -> f64,
-    ) -> Option<f64> {
+    fn overall(&self, metric: Metric, difficulty: Difficulty, average: Average) -> Option<f64> {
         let of_class = |c: &ClassReport| c.values(metric, Table::Strict, difficulty).map(average);
         let figures: Option<Vec<f64>> = self.classes.iter().map(of_class).collect();
         let figures = figures?;

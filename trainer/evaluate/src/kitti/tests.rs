@@ -9,7 +9,9 @@ fn car(x: f64) -> LabelLine {
 }
 
 fn named(class_name: &str, line: LabelLine) -> LabelLine {
-    LabelLine { class_name: class_name.to_owned(), ..line }
+    let mut line = line;
+    class_name.clone_into(&mut line.class_name);
+    line
 }
 
 fn scored(line: LabelLine, score: f64) -> LabelLine {
@@ -155,13 +157,29 @@ fn a_low_detection_of_any_class_takes_a_label_that_no_other_takes() {
     assert_eq!(curve.n_thresholds, 0);
     // One that counts is preferred at a threshold, in either order of the file.
     let counted = scored(high(car(0.0), 45.0), 0.5);
-    for detections in [vec![low("Car"), counted.clone()], vec![counted.clone(), low("Car")]] {
+    for detections in [vec![low("Car"), counted.clone()], vec![counted, low("Car")]] {
         let mut labels = label();
         labels.push(car(30.0));
         let detections = [detections, vec![scored(car(30.0), 0.1)]].concat();
         // First the low one has the higher score, so the threshold is that of the second label.
         assert!(is(&outcome(labels, detections), 1, 1.0, 1.0));
     }
+}
+
+#[test]
+fn a_label_that_only_low_detections_take_is_not_missed() {
+    let low = |height: f64, score: f64| scored(high(car(0.0), height), score);
+    let labels = || vec![high(car(0.0), 50.0), car(30.0)];
+    // The low one takes the first label, so that one of one is found.
+    assert!(is(&outcome(labels(), vec![low(39.0, 0.9), scored(car(30.0), 0.5)]), 1, 1.0, 1.0));
+    assert!(is(&outcome(labels(), vec![scored(car(30.0), 0.5)]), 1, 0.5, 1.0));
+    // The first of two takes it, and leaves the second to a label that the first does not reach.
+    let second = LabelLine { image_box: [0.0, 108.0, 100.0, 156.0], ..car(0.0) };
+    let both =
+        vec![low(38.0, 0.9), scored(LabelLine { image_box: [0.0, 110.0, 100.0, 149.0], ..car(0.0) }, 0.8)];
+    let labels = vec![high(car(0.0), 50.0), second, car(30.0)];
+    let found = outcome(labels, [both, vec![scored(car(30.0), 0.5)]].concat());
+    assert!(is(&found, 1, 1.0, 1.0), "{found:?}");
 }
 
 #[test]
@@ -362,6 +380,10 @@ fn a_report_has_the_keys_it_is_known_by() {
     assert_eq!(details["curves"]["Car_2D_easy_strict"]["precision"].as_array().unwrap().len(), N_STEPS);
     assert!(details["curves"]["Car_2D_easy_strict"]["orientation"].is_array());
     assert!(details["curves"]["Car_BEV_easy_loose"]["orientation"].is_null());
+    for (curve, overlap) in [("2D_easy_loose", 0.7), ("BEV_easy_loose", 0.5), ("3D_easy_strict", 0.7)] {
+        let found = details["curves"][format!("Car_{curve}")]["min_overlap"].as_f64().unwrap();
+        assert!((found - overlap).abs() < 1e-12, "{curve}: {found}");
+    }
     let mean = figures["KITTI/Overall_3D_AP11_easy"].as_f64().unwrap();
     assert!((mean - 100.0 / 11.0 / 3.0).abs() < 1e-12, "the classes without labels are in it");
 }

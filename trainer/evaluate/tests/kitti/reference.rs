@@ -150,11 +150,11 @@ fn steps(mut scores: Vec<f64>, n_labels: usize) -> Vec<f64> {
     let (n, total) = (scores.len(), n_labels as f64);
     let mut current = 0.0;
     let mut chosen = Vec::new();
-    for i in 0..n {
+    for (i, score) in scores.iter().enumerate() {
         let left = (i + 1) as f64 / total;
         let right = (i + 2) as f64 / total;
         if i == n - 1 || right - current >= current - left {
-            chosen.push(scores[i]);
+            chosen.push(*score);
             current += 1.0 / 40.0;
         }
     }
