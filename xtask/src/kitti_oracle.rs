@@ -64,8 +64,7 @@ pub(crate) fn check_cases(cache: &Path) -> Result<Counts> {
 
 fn ask(mut check: Command, cache: &Path, write: bool) -> Result<Counts> {
     let scratch = Scratch(cache.join(format!(".kitti-{}", std::process::id())));
-    // With the tests' features, so that nothing the tests have built is built again in another form.
-    quietly(&mut cargo(["build", "--workspace", "--tests", "--example", "kitti_eval"]))
+    quietly(&mut cargo(["build", "-p", "pilotis-evaluate", "--example", "kitti_eval"]))
         .context("nothing to write cases with")?;
     // It lies beside this program, among the examples.
     let writer =

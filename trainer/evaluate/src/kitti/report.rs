@@ -167,7 +167,7 @@ pub struct KittiReport {
     pub classes: Vec<ClassReport>,
 }
 
-/// An average of the precisions of a curve.
+/// How the values at the steps of recall become one figure.
 type Average = fn(&[f64; N_STEPS]) -> f64;
 
 /// Both averages, by the names of the ports.
@@ -175,12 +175,7 @@ const AVERAGES: [(&str, Average); 2] = [("AP11", ap_r11), ("AP40", ap_r40)];
 
 impl KittiReport {
     /// Mean over the classes by the strict table, in percent; `None` where a class has no figure.
-    fn overall(
-        &self,
-        metric: Metric,
-        difficulty: Difficulty,
-        average: fn(&[f64; N_STEPS]) -> f64,
-    ) -> Option<f64> {
+    fn overall(&self, metric: Metric, difficulty: Difficulty, average: Average) -> Option<f64> {
         let of_class = |c: &ClassReport| c.values(metric, Table::Strict, difficulty).map(average);
         let figures: Option<Vec<f64>> = self.classes.iter().map(of_class).collect();
         let figures = figures?;

@@ -166,6 +166,22 @@ fn a_low_detection_of_any_class_takes_a_label_that_no_other_takes() {
 }
 
 #[test]
+fn a_label_that_only_low_detections_take_is_not_missed() {
+    let low = |height: f64, score: f64| scored(high(car(0.0), height), score);
+    let labels = || vec![high(car(0.0), 50.0), car(30.0)];
+    // The low one takes the first label, so that one of one is found.
+    assert!(is(&outcome(labels(), vec![low(39.0, 0.9), scored(car(30.0), 0.5)]), 1, 1.0, 1.0));
+    assert!(is(&outcome(labels(), vec![scored(car(30.0), 0.5)]), 1, 0.5, 1.0));
+    // The first of two takes it, and leaves the second to a label that the first does not reach.
+    let second = LabelLine { image_box: [0.0, 108.0, 100.0, 156.0], ..car(0.0) };
+    let both =
+        vec![low(38.0, 0.9), scored(LabelLine { image_box: [0.0, 110.0, 100.0, 149.0], ..car(0.0) }, 0.8)];
+    let labels = vec![high(car(0.0), 50.0), second, car(30.0)];
+    let found = outcome(labels, [both, vec![scored(car(30.0), 0.5)]].concat());
+    assert!(is(&found, 1, 1.0, 1.0), "{found:?}");
+}
+
+#[test]
 fn a_label_takes_the_best_score_first_and_the_largest_overlap_then() {
     let near = |right: f64, score: f64| {
         scored(LabelLine { image_box: [0.0, 100.0, right, 180.0], ..car(0.0) }, score)
@@ -363,6 +379,10 @@ fn a_report_has_the_keys_it_is_known_by() {
     assert_eq!(details["curves"]["Car_2D_easy_strict"]["precision"].as_array().unwrap().len(), N_STEPS);
     assert!(details["curves"]["Car_2D_easy_strict"]["orientation"].is_array());
     assert!(details["curves"]["Car_BEV_easy_loose"]["orientation"].is_null());
+    for (curve, overlap) in [("2D_easy_loose", 0.7), ("BEV_easy_loose", 0.5), ("3D_easy_strict", 0.7)] {
+        let found = details["curves"][format!("Car_{curve}")]["min_overlap"].as_f64().unwrap();
+        assert!((found - overlap).abs() < 1e-12, "{curve}: {found}");
+    }
     let mean = figures["KITTI/Overall_3D_AP11_easy"].as_f64().unwrap();
     assert!((mean - 100.0 / 11.0 / 3.0).abs() < 1e-12, "the classes without labels are in it");
 }

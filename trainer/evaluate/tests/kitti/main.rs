@@ -1,7 +1,8 @@
 //! KITTI's average precision against a slow reference of our own and against an evaluator in use.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test")]
 #![allow(clippy::float_cmp, reason = "marks of what is missing are exact")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "the helpers of tests are tests as well")]
+#![allow(clippy::print_stdout, reason = "skips and figures are said aloud")]
 
 mod cases;
 mod files;
