@@ -4,7 +4,7 @@
 
 use pilotis_runtime::DeviceChoice;
 use pilotis_runtime::head::tensorrt::Precision;
-use pilotis_tests::{repository, why_no_network};
+use pilotis_tests::{repository, simulate_drives, why_no_network};
 use pilotis_trainer::datasets::frame_folder::TO_X_AHEAD_RAD;
 use pilotis_trainer::evaluate::deployed::{DataKind, DeployArgs, PackageArgs};
 use pilotis_trainer::evaluate::official::{KITTI_RESULTS_FOLDER, NUSCENES_RESULTS_FILE};
@@ -15,24 +15,7 @@ use std::path::{Path, PathBuf};
 
 fn simulated(folder: &Path, format: simulate::Format) -> PathBuf {
     let out = folder.join("frames");
-    let args = simulate::SimulateArgs {
-        out: out.clone(),
-        format,
-        // Five drives of two frames; the fifth is for validation.
-        scenes: 5,
-        seed: 23,
-        start: 0,
-        sensor: None,
-        duration_s: 2.0,
-        every_s: 1.0,
-        crowd: 1.0,
-        weather: simulate::Weather::Clear,
-        distortion: simulate::Distortion::Compensated,
-        threads: 0,
-        resume: false,
-        force: false,
-    };
-    simulate::run(&args).unwrap();
+    simulate_drives(&out, format, 23);
     out
 }
 

@@ -1,7 +1,10 @@
-//! What the suites share: the shipped model, the shipped sweeps, and reasons to skip.
+//! What the suites share: the shipped model, sweeps shipped and simulated, and reasons to skip.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
 use pilotis_runtime::device::native_parts::Places;
 use pilotis_runtime::{BuildError, CloudFile, Package};
+use pilotis_trainer::simulate;
 use std::path::{Path, PathBuf};
 
 /// A path of the repository.
@@ -48,4 +51,25 @@ pub fn real_data() -> Result<PathBuf, String> {
     std::env::var_os("PILOTIS_DATA")
         .map(PathBuf::from)
         .ok_or_else(|| "skipped: PILOTIS_DATA is not set".to_owned())
+}
+
+/// Five simulated drives of two frames each; the fifth is for validation.
+pub fn simulate_drives(out: &Path, format: simulate::Format, seed: u64) {
+    let args = simulate::SimulateArgs {
+        out: out.to_owned(),
+        format,
+        scenes: 5,
+        seed,
+        start: 0,
+        sensor: None,
+        duration_s: 2.0,
+        every_s: 1.0,
+        crowd: 1.0,
+        weather: simulate::Weather::Clear,
+        distortion: simulate::Distortion::Compensated,
+        threads: 0,
+        resume: false,
+        force: false,
+    };
+    simulate::run(&args).unwrap();
 }

@@ -4,7 +4,7 @@
 
 use pilotis_runtime::{EngineBuilder, golden};
 use pilotis_spec::{HeadLayout, InputStatistics};
-use pilotis_tests::{open_kitti, repository, why_no_network};
+use pilotis_tests::{open_kitti, repository, simulate_drives, why_no_network};
 use pilotis_trainer::config::TrainConfig;
 use pilotis_trainer::detector::Detector;
 use pilotis_trainer::device::training_device;
@@ -44,24 +44,7 @@ fn frames() -> &'static Path {
         if out.exists() {
             std::fs::remove_dir_all(&out).unwrap();
         }
-        let args = simulate::SimulateArgs {
-            out: out.clone(),
-            format: simulate::Format::Kitti,
-            // Five drives of two frames; the fifth is for validation.
-            scenes: 5,
-            seed: 11,
-            start: 0,
-            sensor: None,
-            duration_s: 2.0,
-            every_s: 1.0,
-            crowd: 1.0,
-            weather: simulate::Weather::Clear,
-            distortion: simulate::Distortion::Compensated,
-            threads: 0,
-            resume: false,
-            force: false,
-        };
-        simulate::run(&args).unwrap();
+        simulate_drives(&out, simulate::Format::Kitti, 11);
         out
     })
 }

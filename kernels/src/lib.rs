@@ -11,6 +11,7 @@
 
 pub mod bev;
 pub mod boxes;
+pub mod cards;
 pub mod frame;
 pub mod layout;
 pub mod pillars;

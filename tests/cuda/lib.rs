@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
 pub mod cases;
+pub mod counting;
 pub mod frame_of_ptx;
 pub mod large;
 

@@ -5,6 +5,7 @@
 
 use crate::parts::{Flavour, Shim, platform};
 use crate::run::{run, text_of};
+use crate::unpack::{digest, hex};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -80,8 +81,7 @@ fn record(library: &Path) -> PathBuf {
 /// Whether a library is whole and of that identity.
 fn state(library: &Path, identity: &str) -> Result<()> {
     let record = fs::read_to_string(record(library)).context("it has no record")?;
-    let digest = hex(&Sha256::digest(fs::read(library).context("it is not there")?));
-    ensure!(record == format!("{identity}{digest}\n"), "it is of another source, or damaged");
+    ensure!(record == format!("{identity}{}\n", digest(library)?), "it is of another source, or damaged");
     Ok(())
 }
 
@@ -93,8 +93,7 @@ fn pinned_headers(shim: &Shim, flavour: &Flavour, cache: &Path) -> Result<Vec<Pa
         shim.files.iter().map(|f| (f, own.join(f))).chain(shim.common.iter().map(|f| (f, root.join(f))));
     let mut list = String::new();
     for (name, path) in files {
-        let bytes = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        list += &format!("{}  {name}\n", hex(&Sha256::digest(bytes)));
+        list += &format!("{}  {name}\n", digest(&path)?);
     }
     let found = hex(&Sha256::digest(&list));
     if found != flavour.sha256 {
@@ -169,14 +168,10 @@ fn compile_aside(includes: &[PathBuf], aside: &Path, library: &Path, identity: &
         command.arg("-isystem").arg(folder);
     }
     run(command.arg(aside.join(SOURCE.0)).arg("-ldl").arg("-o").arg(&built))?;
-    let digest = hex(&Sha256::digest(fs::read(&built).context("the compiler made nothing")?));
+    let digest = digest(&built).context("the compiler made nothing")?;
     // The record goes first: a library with another's record is compiled again, and so is one without.
     fs::write(record(library), format!("{identity}{digest}\n")).context("cannot write the record")?;
     fs::rename(&built, library).with_context(|| format!("cannot move `{}`", library.display()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -22,11 +22,15 @@ pub(crate) fn digest(path: &Path) -> Result<String> {
         let Some(read) = buffer.get(..n).filter(|r| !r.is_empty()) else { break };
         hasher.update(read);
     }
-    let mut text = String::with_capacity(64);
-    for byte in hasher.finalize() {
+    Ok(hex(&hasher.finalize()))
+}
+
+/// Bytes in lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
-    }
-    Ok(text)
+        text
+    })
 }
 
 /// Checks a file against its pinned digest.

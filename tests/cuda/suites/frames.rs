@@ -1,42 +1,12 @@
 //! Clouds of every origin, faults on the way, and what a frame may cost: the engine on a card.
 
-#![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait")]
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
+use pilotis_cuda_tests::counting::{Counting, n_allocations};
 use pilotis_cuda_tests::{Answers, cases, engine, why_no_device};
 use pilotis_runtime::points::{Pose, Sweep, to_key};
 use pilotis_runtime::{CanvasFormat, CloudFile, CloudView, DeviceChoice, Engine};
 use pilotis_spec::{FrameErrorCode, Manifest, Point, PointLayout};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
-thread_local! {
-    static N_ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts what the calling thread asks of the system's allocator.
-struct Counting;
-
-// SAFETY: every call goes to `System` unchanged; counting touches a const-initialized
-// thread-local without a destructor, which allocates nothing -> `a_frame_allocates_nothing_of_ours`.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        N_ALLOCATIONS.set(N_ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        N_ALLOCATIONS.set(N_ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -207,19 +177,14 @@ fn after_a_frame_that_failed_half_way_the_next_one_is_as_ever() {
 #[test]
 fn a_frame_allocates_nothing_of_ours() {
     need_device!();
-    let n_of = |f: &mut dyn FnMut()| {
-        let before = N_ALLOCATIONS.get();
-        f();
-        N_ALLOCATIONS.get() - before
-    };
-    assert_eq!(n_of(&mut || drop(std::hint::black_box(vec![1_u8; 3]))), 1, "the allocator counts");
+    assert_eq!(n_allocations(|| drop(std::hint::black_box(vec![1_u8; 3]))), 1, "the allocator counts");
     for seed in [30, 31, 32, 33] {
         let mut pair = Pair::of(seed, |m| m.points.max_points = 3000);
         for kind in 0..7 {
             let cloud = cases::cloud(&pair.manifest, kind, seed);
             let view = CloudView::from_points(&cloud);
             assert_eq!(
-                n_of(&mut || assert!(pair.card.infer(&view).is_ok())),
+                n_allocations(|| assert!(pair.card.infer(&view).is_ok())),
                 0,
                 "model {seed}, cloud {kind}"
             );

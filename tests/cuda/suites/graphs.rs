@@ -1,55 +1,19 @@
 //! Frames as graphs: in any order through one of them, several engines side by side, without a graph
 //! where none can be captured, and without the card where it is lost.
 
-#![allow(unsafe_code, reason = "a counting allocator must implement an unsafe trait")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
+use pilotis_cuda_tests::counting::{Counting, n_allocations};
 use pilotis_cuda_tests::{Answers, cases, engine, engine_whole, why_no_device};
 use pilotis_runtime::{
     CanvasFormat, CloudView, DeviceChoice, Engine, EngineBuilder, HeadChoice, OnDeviceLost, OnMismatch,
     Package,
 };
 use pilotis_spec::{FrameErrorCode, FrameFlags, Point};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::process::Command;
-
-thread_local! {
-    static N_ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-/// Counts what the calling thread asks of the system's allocator.
-struct Counting;
-
-// SAFETY: every call goes to `System` unchanged; counting touches a const-initialized
-// thread-local without a destructor, which allocates nothing -> `a_frame_as_a_graph_allocates_nothing`.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        N_ALLOCATIONS.set(N_ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        N_ALLOCATIONS.set(N_ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's contract is `System`'s.
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn n_allocations(work: impl FnOnce()) -> u64 {
-    let before = N_ALLOCATIONS.get();
-    work();
-    N_ALLOCATIONS.get() - before
-}
 
 const FAULT: &str = "PILOTIS_EMULATOR_FAULT";
 const EMULATOR: &str = "PILOTIS_CUDA_EMULATOR";

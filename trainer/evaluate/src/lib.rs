@@ -3,6 +3,7 @@
 pub mod analysis;
 pub mod center_distance;
 pub mod compare;
+mod convex;
 pub mod found_cars;
 pub mod gate;
 pub mod kitti;

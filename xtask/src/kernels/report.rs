@@ -5,16 +5,10 @@ use super::ptxas::Usage;
 use crate::run::repository;
 use anyhow::{Context, Result};
 use pilotis_kernels::MODULES;
+use pilotis_kernels::cards::{CARDS, LAUNCH_GAP_US};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-
-/// Memory of the cards that the bound is computed for, in bytes a second.
-const CARDS: [(&str, f64); 2] =
-    [("RTX 4070 laptop, 8 GB, 256 GB/s", 256e9), ("RTX 4070 desktop, 504 GB/s", 504e9)];
-
-/// What passes between two launches of a graph; an assumption.
-const LAUNCH_GAP_US: f64 = 1.5;
 
 /// `kernels/traffic.toml`: counts of the interpreter of the PTX.
 #[derive(Debug, Deserialize)]
@@ -98,12 +92,14 @@ fn bound(traffic: &Traffic) -> String {
         // A memset of the counters and the copy of the cloud are launches of their own.
         let gaps_us = (launches.len() + 2) as f64 * LAUNCH_GAP_US;
         let _ = writeln!(text, "{} launches, {:.1} MB", launches.len(), bytes / 1e6);
-        for (card, bytes_a_second) in CARDS {
-            let us = bytes / bytes_a_second * 1e6;
+        for card in &CARDS {
+            let us = bytes / card.memory_gb_per_s / 1e3;
             let _ = writeln!(
                 text,
-                "  at least {:.3} ms on {card}: {us:.0} us of memory and {gaps_us:.0} us between launches",
-                (us + gaps_us) / 1e3
+                "  at least {:.3} ms on {}, {} GB/s: {us:.0} us of memory and {gaps_us:.0} us between launches",
+                (us + gaps_us) / 1e3,
+                card.name,
+                card.memory_gb_per_s
             );
         }
     }

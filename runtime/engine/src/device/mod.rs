@@ -5,6 +5,7 @@
 
 pub mod choice;
 pub mod cuda;
+mod loader;
 pub mod lost;
 pub mod mapped;
 pub mod native_parts;

@@ -96,23 +96,23 @@ impl Places {
         self.native_dir.as_ref().map(PathBuf::from).or_else(user_cache)
     }
 
+    fn cache_for(&self, what: &str) -> Result<PathBuf, BuildError> {
+        self.cache().ok_or_else(|| {
+            let text = format!(
+                "{what} has nowhere to be: set {NATIVE_DIR_VARIABLE} or HOME, then run `{SETUP_COMMAND}`"
+            );
+            BuildError::new(BuildErrorKind::NativePartMissing, text)
+        })
+    }
+
     /// Path of the ONNX Runtime library: `ORT_DYLIB_PATH` where it is set, else the cache's.
     ///
     /// **Errors**: [`BuildErrorKind::NativePartMissing`] with the place looked at.
     pub fn onnxruntime(&self) -> Result<PathBuf, BuildError> {
-        let Some(path) = self.ort_dylib_path.as_ref().map(PathBuf::from) else {
-            return self.file("onnxruntime", "libonnxruntime.so");
-        };
-        if path.is_file() {
-            return Ok(path);
+        match named(ORT_DYLIB_VARIABLE, self.ort_dylib_path.as_ref())? {
+            Some(path) => Ok(path),
+            None => self.file("onnxruntime", "libonnxruntime.so"),
         }
-        Err(BuildError::new(
-            BuildErrorKind::NativePartMissing,
-            format!(
-                "{ORT_DYLIB_VARIABLE} names `{}`, where there is no file: correct it, or unset it and run `{SETUP_COMMAND}`",
-                path.display()
-            ),
-        ))
     }
 
     /// Path of the C++ side of TensorRT, by the flavour's name.
@@ -123,11 +123,7 @@ impl Places {
         let table: Table = toml::from_str(TABLE).map_err(|e| missing(format!("native-parts.toml: {e}")))?;
         let known = table.trt_shim.flavours.iter().find(|f| f.name == flavour);
         let known = known.ok_or_else(|| missing(format!("native-parts.toml has no trt_shim `{flavour}`")))?;
-        let Some(cache) = self.cache() else {
-            return Err(missing(format!(
-                "the C++ side of TensorRT has nowhere to be: set {NATIVE_DIR_VARIABLE} or HOME, then run `{SETUP_COMMAND}`"
-            )));
-        };
+        let cache = self.cache_for("the C++ side of TensorRT")?;
         let path = cache.join(format!("trt_shim-{}-{}", table.trt_shim.abi, platform())).join(&known.library);
         if path.is_file() {
             return Ok(path);
@@ -143,7 +139,7 @@ impl Places {
     ///
     /// **Errors**: [`BuildErrorKind::NativePartMissing`] with the place looked at.
     pub fn tensorrt(&self, flavour: &str) -> Result<(PathBuf, Option<PathBuf>), BuildError> {
-        let Some(named) = self.tensorrt_lib.as_ref().map(PathBuf::from) else {
+        let Some(named) = named(TENSORRT_VARIABLE, self.tensorrt_lib.as_ref())? else {
             return Ok(match flavour {
                 "rtx" => (
                     self.file("tensorrt_rtx", "libtensorrt_rtx.so.1")?,
@@ -152,13 +148,6 @@ impl Places {
                 _ => (self.file("tensorrt_lean", "libnvinfer_lean.so.11")?, None),
             });
         };
-        if !named.is_file() {
-            let text = format!(
-                "{TENSORRT_VARIABLE} names `{}`, where there is no file: correct it, or unset it and run `{SETUP_COMMAND}`",
-                named.display()
-            );
-            return Err(BuildError::new(BuildErrorKind::NativePartMissing, text));
-        }
         let parsers = ["libtensorrt_onnxparser_rtx.so.1", "libnvonnxparser.so.11"];
         let beside = parsers.iter().map(|name| named.with_file_name(name)).find(|path| path.is_file());
         Ok((named, beside))
@@ -172,11 +161,7 @@ impl Places {
         let missing = |why: String| BuildError::new(BuildErrorKind::NativePartMissing, why);
         let platform = platform();
         let folder = pinned_folder(part, &platform, file).map_err(missing)?;
-        let Some(cache) = self.cache() else {
-            return Err(missing(format!(
-                "native part `{part}` has nowhere to be: set {NATIVE_DIR_VARIABLE} or HOME, then run `{SETUP_COMMAND}`"
-            )));
-        };
+        let cache = self.cache_for(&format!("native part `{part}`"))?;
         let path = cache.join(folder).join(file);
         if path.is_file() {
             return Ok(path);
@@ -185,6 +170,22 @@ impl Places {
             "native part `{part}` is not at `{}`: run `{SETUP_COMMAND}`, or set {NATIVE_DIR_VARIABLE}",
             path.display()
         )))
+    }
+}
+
+/// The file that a variable names, where it is set.
+///
+/// **Errors**: it names nothing; that is no reason to fall back.
+fn named(variable: &str, value: Option<&OsString>) -> Result<Option<PathBuf>, BuildError> {
+    match value.map(PathBuf::from) {
+        Some(path) if !path.is_file() => {
+            let text = format!(
+                "{variable} names `{}`, where there is no file: correct it, or unset it and run `{SETUP_COMMAND}`",
+                path.display()
+            );
+            Err(BuildError::new(BuildErrorKind::NativePartMissing, text))
+        }
+        path => Ok(path),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod frame;
 mod image;
+pub mod label;
 mod parquet_file;
 mod proto;
 #[cfg(test)]

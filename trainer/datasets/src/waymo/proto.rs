@@ -3,6 +3,7 @@
 //! Fields are numbered as in `dataset.proto` and `label.proto`; what is not needed, the images above all, is left out
 //! and skipped. Proto2: scalars have presence.
 
+pub(super) use super::label::Label;
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -77,46 +78,4 @@ pub(super) struct MatrixFloat {
 pub(super) struct MatrixShape {
     #[prost(int32, repeated, packed = "false", tag = "1")]
     pub(super) dims: Vec<i32>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Label {
-    #[prost(message, optional, tag = "1")]
-    pub(super) bbox: Option<LabelBox>,
-    #[prost(message, optional, tag = "2")]
-    pub(super) metadata: Option<Metadata>,
-    #[prost(int32, optional, tag = "3")]
-    pub(super) object_type: Option<i32>,
-    #[prost(int32, optional, tag = "5")]
-    pub(super) detection_difficulty_level: Option<i32>,
-    #[prost(int32, optional, tag = "7")]
-    pub(super) num_lidar_points_in_box: Option<i32>,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct LabelBox {
-    #[prost(double, optional, tag = "1")]
-    pub(super) center_x: Option<f64>,
-    #[prost(double, optional, tag = "2")]
-    pub(super) center_y: Option<f64>,
-    #[prost(double, optional, tag = "3")]
-    pub(super) center_z: Option<f64>,
-    #[prost(double, optional, tag = "5")]
-    pub(super) length: Option<f64>,
-    #[prost(double, optional, tag = "4")]
-    pub(super) width: Option<f64>,
-    #[prost(double, optional, tag = "6")]
-    pub(super) height: Option<f64>,
-    #[prost(double, optional, tag = "7")]
-    pub(super) heading: Option<f64>,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-pub(super) struct Metadata {
-    #[prost(double, optional, tag = "1")]
-    pub(super) speed_x: Option<f64>,
-    #[prost(double, optional, tag = "2")]
-    pub(super) speed_y: Option<f64>,
-    #[prost(double, optional, tag = "5")]
-    pub(super) speed_z: Option<f64>,
 }

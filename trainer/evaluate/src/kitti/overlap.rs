@@ -1,12 +1,9 @@
 //! Overlaps: of image boxes, of footprints on the ground, and of boxes in space.
 //!
-//! All in double precision and without memory of the heap. Footprints are cut by
-//! Sutherland and Hodgman's method; a rectangle cut by four lines has at most eight corners.
+//! All in double precision and without memory of the heap.
 
+use crate::convex::Polygon;
 use pilotis_datasets::kitti::LabelLine;
-
-/// Corners that a rectangle can have after four cuts.
-const MAX_CORNERS: usize = 8;
 
 /// Width, height and area of what two image boxes share; 0 where they touch at most.
 fn shared_pixels(a: &[f64; 4], b: &[f64; 4]) -> f64 {
@@ -127,59 +124,6 @@ impl Solid {
     /// Share of this box that lies in another one.
     pub fn volume_share(&self, region: &Self) -> f64 {
         share(self.shared_volume(region, self.shared_area(region)), self.volume())
-    }
-}
-
-/// A convex polygon of at most [`MAX_CORNERS`] corners, counter-clockwise.
-#[derive(Clone, Copy)]
-struct Polygon {
-    corners: [[f64; 2]; MAX_CORNERS],
-    n_corners: usize,
-}
-
-impl Polygon {
-    fn of(four: [[f64; 2]; 4]) -> Self {
-        let mut corners = [[0.0; 2]; MAX_CORNERS];
-        corners[..4].copy_from_slice(&four);
-        Self { corners, n_corners: 4 }
-    }
-
-    /// What remains where `sign * coordinate` is at most `limit`.
-    fn cut(&self, axis: usize, sign: f64, limit: f64) -> Self {
-        let mut cut = Self { corners: [[0.0; 2]; MAX_CORNERS], n_corners: 0 };
-        let corners = &self.corners[..self.n_corners];
-        for (k, to) in corners.iter().enumerate() {
-            let from = corners[if k == 0 { self.n_corners - 1 } else { k - 1 }];
-            let (before, after) = (limit - sign * from[axis], limit - sign * to[axis]);
-            if (before < 0.0) != (after < 0.0) {
-                let share = before / (before - after);
-                cut.push([0, 1].map(|k| from[k] + share * (to[k] - from[k])));
-            }
-            if after >= 0.0 {
-                cut.push(*to);
-            }
-        }
-        cut
-    }
-
-    /// Rounding can make a sliver's edge cross a line more than twice; what is then too much is lost.
-    fn push(&mut self, corner: [f64; 2]) {
-        if let Some(free) = self.corners.get_mut(self.n_corners) {
-            *free = corner;
-            self.n_corners += 1;
-        }
-    }
-
-    fn area(&self) -> f64 {
-        let corners = &self.corners[..self.n_corners];
-        let Some((first, rest)) = corners.split_first() else { return 0.0 };
-        // Triangles about the first corner: near it, so that little cancels.
-        let to = |corner: &[f64; 2]| [corner[0] - first[0], corner[1] - first[1]];
-        let triangles = rest.windows(2).map(|pair| {
-            let (a, b) = (to(&pair[0]), to(&pair[1]));
-            a[0] * b[1] - a[1] * b[0]
-        });
-        (triangles.sum::<f64>() / 2.0).max(0.0)
     }
 }
 

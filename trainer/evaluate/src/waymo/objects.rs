@@ -230,6 +230,7 @@ impl WaymoObjects {
         let message = proto::Object {
             object: Some(proto::Label {
                 bbox: Some(bbox),
+                metadata: None,
                 object_type: Some(object.object_type.map_or(0, ObjectType::number)),
                 id: None,
                 detection_difficulty_level: object.level.map(|l| l as i32 + 1),

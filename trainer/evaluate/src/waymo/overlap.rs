@@ -1,11 +1,7 @@
 //! The overlap of two upright boxes.
 
 use super::LabelBox;
-
-type Vertex = [f64; 2];
-
-/// Corners that a quadrilateral can have after four cuts, one more each.
-const MAX_CORNERS: usize = 8;
+use crate::convex::Polygon;
 
 /// Intersection over union of two boxes; 0 where a side of one is not positive.
 ///
@@ -39,56 +35,13 @@ fn area_in_common(a: &LabelBox, b: &LabelBox) -> f64 {
     let center = [dx * cos_a + dy * sin_a, dy * cos_a - dx * sin_a];
     let turn = b.heading - a.heading;
     let (sin, cos) = (libm::sin(turn), libm::cos(turn));
-    let mut polygon = Polygon::default();
-    for (along, across) in [(0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5)] {
+    let corners = [(0.5, 0.5), (-0.5, 0.5), (-0.5, -0.5), (0.5, -0.5)].map(|(along, across)| {
         let (x, y) = (along * b.size[0], across * b.size[1]);
-        polygon.push([center[0] + x * cos - y * sin, center[1] + x * sin + y * cos]);
-    }
+        [center[0] + x * cos - y * sin, center[1] + x * sin + y * cos]
+    });
+    let mut polygon = Polygon::of(corners);
     for (axis, half) in [(0, a.size[0] / 2.0), (1, a.size[1] / 2.0)] {
-        polygon = polygon.below(axis, half, 1.0).below(axis, half, -1.0);
+        polygon = polygon.cut(axis, 1.0, half).cut(axis, -1.0, half);
     }
     polygon.area()
-}
-
-#[derive(Clone, Copy, Default)]
-struct Polygon {
-    corners: [Vertex; MAX_CORNERS],
-    n: usize,
-}
-
-impl Polygon {
-    fn push(&mut self, corner: Vertex) {
-        // A convex polygon gains at most one corner a cut, so that there is always room.
-        if let Some(place) = self.corners.get_mut(self.n) {
-            *place = corner;
-            self.n += 1;
-        }
-    }
-
-    /// What of it has `sign` times its coordinate of this axis at most `limit`.
-    fn below(&self, axis: usize, limit: f64, sign: f64) -> Self {
-        let mut kept = Self::default();
-        let corners = &self.corners[..self.n];
-        for (idx, corner) in corners.iter().enumerate() {
-            let before = corners[(idx + self.n - 1) % self.n];
-            let (d, d_before) = (limit - sign * corner[axis], limit - sign * before[axis]);
-            if (d >= 0.0) != (d_before >= 0.0) {
-                let t = d_before / (d_before - d);
-                kept.push([0, 1].map(|k| before[k] + t * (corner[k] - before[k])));
-            }
-            if d >= 0.0 {
-                kept.push(*corner);
-            }
-        }
-        kept
-    }
-
-    fn area(&self) -> f64 {
-        let corners = &self.corners[..self.n];
-        let cross = |idx: usize| {
-            let (p, q) = (corners[idx], corners[(idx + 1) % self.n]);
-            p[0] * q[1] - p[1] * q[0]
-        };
-        ((0..self.n).map(cross).sum::<f64>() / 2.0).max(0.0)
-    }
 }

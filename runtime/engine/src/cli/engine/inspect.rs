@@ -6,7 +6,7 @@ use super::build::What;
 use anyhow::{Context, Result, bail};
 use pilotis_runtime::device::cuda::Device;
 use pilotis_runtime::device::trt::{Engine, Flavour, Library};
-use pilotis_runtime::head::tensorrt::roofline::{self, Bound, CARDS, Card, GAP_US};
+use pilotis_runtime::head::tensorrt::roofline::{self, Bound, CARDS, Card, LAUNCH_GAP_US};
 use pilotis_runtime::head::tensorrt::text::{Layer, Operand};
 use pilotis_runtime::head::tensorrt::{PlanCache, PlanFile, PlanHeader, PlanText};
 use serde::Serialize;
@@ -134,7 +134,7 @@ fn for_people(header: &PlanHeader, text: &PlanText) -> String {
 fn bounds_for_people(card: &Card, bounds: &[Bound]) -> String {
     const N_SHOWN: usize = 8;
     let mut out = format!(
-        "computed bound on {}: {} multiprocessors at {} GHz, {} GB/s; sums of f32 (i32 in int8), {GAP_US} us between kernels\n",
+        "computed bound on {}: {} multiprocessors at {} GHz, {} GB/s; sums of f32 (i32 in int8), {LAUNCH_GAP_US} us between kernels\n",
         card.name, card.n_multiprocessors, card.clock_ghz, card.memory_gb_per_s
     );
     let mut longest: Vec<&Bound> = bounds.iter().collect();

@@ -4,10 +4,10 @@
 //! first, and every function that this layer calls as well.
 
 use super::fault::DeviceFault;
+use crate::device::loader::{Opened, Scope};
 use crate::error::{BuildError, BuildErrorKind};
 use cudarc::driver::{result, sys};
-use std::ffi::{CStr, CString, OsString, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsString, c_void};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -153,27 +153,13 @@ fn open_emulator(path: &Path) -> Result<(), BuildError> {
         let text = format!("{EMULATOR_VARIABLE} names `{}`, which cannot be used: {why}", path.display());
         BuildError::new(BuildErrorKind::Native, text)
     };
-    let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|e| refuse(e.to_string()))?;
-    // SAFETY: the path is a C string, and what the library's constructors do is sound -> CString;
-    // whoever set the variable -> an_emulator_that_cannot_be_opened_is_an_error_and_not_a_fallback.
-    let handle = unsafe { libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if handle.is_null() {
-        // SAFETY: dlerror answers with null or a C string that lasts until this thread's next call
-        // of the dl family -> POSIX; it is copied at once -> the same test.
-        let why = unsafe {
-            let text = libc::dlerror();
-            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
-        };
-        return Err(refuse(why));
-    }
+    // SAFETY: what the library's constructors do is sound -> whoever set the variable
+    // -> an_emulator_that_cannot_be_opened_is_an_error_and_not_a_fallback.
+    let opened = unsafe { Opened::open(path, Scope::Global) }.map_err(refuse)?;
     // cudarc asks for `libcuda.so` first and for `libcuda.so.1` last. A library that is loaded under
     // such a name answers, unless a driver is found under a name before it: then it is not used.
-    // SAFETY: an open handle and a C string -> above -> the same test.
-    let ours = unsafe { libc::dlsym(handle, c"cuInit".as_ptr()) };
-    if ours.is_null() {
-        return Err(refuse("it has no `cuInit`".into()));
-    }
-    if !is_library_found() || address_of("cuInit") != Some(ours) {
+    let ours = opened.symbol(c"cuInit").ok_or_else(|| refuse("it has no `cuInit`".into()))?;
+    if !is_library_found() || address_of("cuInit") != Some(ours.as_ptr()) {
         let why = "the driver is not looked for under its name: link it with the SONAME `libcuda.so`";
         return Err(refuse(why.into()));
     }

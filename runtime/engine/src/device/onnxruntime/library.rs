@@ -1,10 +1,10 @@
 //! The library: opened once, its version checked, its statuses turned into errors.
 
+use crate::device::loader::{Opened, Scope};
 use crate::device::native_parts::SETUP_COMMAND;
 use crate::error::{BuildError, BuildErrorKind};
 use ort::sys;
-use std::ffi::{CStr, CString, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr::{self, NonNull};
 use std::sync::{Mutex, PoisonError};
@@ -67,34 +67,17 @@ impl Library {
             // -> ort_allocations: a_run_of_the_network_allocates_nothing_of_ours.
             unsafe { std::env::set_var(DISABLE_TELEMETRY_VARIABLE, "1") };
         }
-        let c_path = CString::new(path.as_os_str().as_bytes()).map_err(|e| refuse(e.to_string()))?;
-        // SAFETY: the path is a C string, and what the library's constructors do is sound -> CString;
-        // whoever put the file there (setup checks its digest) -> head: what_is_no_library_is_refused.
-        let handle = unsafe { libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-        if handle.is_null() {
-            // SAFETY: dlerror answers with null or a C string that lasts until this thread's next
-            // call of the dl family -> POSIX; it is copied at once -> what_is_no_library_is_refused.
-            let why = unsafe {
-                let text = libc::dlerror();
-                if text.is_null() {
-                    String::new()
-                } else {
-                    CStr::from_ptr(text).to_string_lossy().into_owned()
-                }
-            };
-            return Err(refuse(why));
-        }
-        // SAFETY: an open handle and a C string -> above; the handle is never closed, so what it
-        // gives out lasts -> head: what_is_no_library_is_refused.
-        let symbol = unsafe { libc::dlsym(handle, c"OrtGetApiBase".as_ptr()) };
-        if symbol.is_null() {
-            return Err(refuse("it is not ONNX Runtime (no `OrtGetApiBase`)".into()));
-        }
+        // SAFETY: what the library's constructors do is sound -> whoever put the file there (setup checks its
+        // digest) -> head: what_is_no_library_is_refused.
+        let opened = unsafe { Opened::open(&path, Scope::Local) }.map_err(refuse)?;
+        let symbol = opened.symbol(c"OrtGetApiBase");
+        let symbol = symbol.ok_or_else(|| refuse("it is not ONNX Runtime (no `OrtGetApiBase`)".into()))?;
         // SAFETY: the symbol of this name has this signature in every version -> onnxruntime_c_api.h
         // -> every test of the head.
         let base = unsafe {
-            let get =
-                std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const sys::OrtApiBase>(symbol);
+            let get = std::mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const sys::OrtApiBase>(
+                symbol.as_ptr(),
+            );
             get().as_ref()
         };
         let base = base.ok_or_else(|| refuse("`OrtGetApiBase` answered with nothing".into()))?;

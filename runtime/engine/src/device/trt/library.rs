@@ -2,6 +2,7 @@
 
 use super::log::{Log, receive};
 use super::raw::{ABI, About, ErrorText, Functions, OK, RawLibrary, Refused};
+use crate::device::loader::{Opened, Scope};
 use crate::device::native_parts::{Places, SETUP_COMMAND};
 use crate::error::{BuildError, BuildErrorKind};
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -98,9 +99,8 @@ impl Library {
         if let Some(known) = libraries.iter().find(|l| l.paths == paths) {
             return Ok(known);
         }
-        let functions = open_shim(flavour, shim)?;
+        let (build, functions) = open_shim(flavour, shim)?;
         let log: &'static Log = Box::leak(Box::default());
-        let (about, functions) = functions;
         let (library_text, parser_text) = (c_path(library)?, parser.map(c_path).transpose()?);
         let (mut raw, mut error) = (ptr::null_mut(), ErrorText::new());
         let user = ptr::from_ref(log).cast_mut().cast::<c_void>();
@@ -129,7 +129,7 @@ impl Library {
         })?;
         // SAFETY: a library that was just opened -> above.
         let version = unsafe { (functions.library_version)(raw.as_ptr()) };
-        let opened = Self { functions, raw, log, flavour, paths, version, build: about };
+        let opened = Self { functions, raw, log, flavour, paths, version, build };
         let opened: &'static Self = Box::leak(Box::new(opened));
         libraries.push(opened);
         Ok(opened)
@@ -174,29 +174,17 @@ fn open_shim(flavour: Flavour, path: &Path) -> Result<(i32, Functions), BuildErr
         let text = format!("cannot use `{}`: {why}; `{SETUP_COMMAND}` compiles it anew", path.display());
         BuildError::new(BuildErrorKind::Native, text)
     };
-    let c_path = c_path(path)?;
-    // SAFETY: a C string; it has no constructors but those of the C++ library -> CString; shim.cpp
-    // -> trt: what_is_no_shim_is_refused.
-    let handle = unsafe { libc::dlopen(c_path.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
-    if handle.is_null() {
-        // SAFETY: dlerror answers with null or a C string that lasts until this thread's next call of the dl
-        // family -> POSIX; it is copied at once -> what_is_no_shim_is_refused.
-        let why = unsafe {
-            let text = libc::dlerror();
-            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
-        };
-        return Err(refuse(why));
-    }
-    // SAFETY: an open handle and a C string -> above.
-    let describe = unsafe { libc::dlsym(handle, c"pt_describe".as_ptr()) };
-    if describe.is_null() {
-        return Err(refuse("it is not the C++ side of TensorRT (no `pt_describe`)".into()));
-    }
+    // SAFETY: it has no constructors but those of the C++ library -> shim.cpp -> trt: what_is_no_shim_is_refused.
+    let opened = unsafe { Opened::open(path, Scope::Local) }.map_err(refuse)?;
+    let describe = opened.symbol(c"pt_describe");
+    let describe =
+        describe.ok_or_else(|| refuse("it is not the C++ side of TensorRT (no `pt_describe`)".into()))?;
     let mut about = About { flavour: ptr::null(), abi: 0, version: 0, build: 0 };
     // SAFETY: the function of this name has this type in every version, and only ever more fields behind
     // -> shim.h -> every test of the layer.
     let found = unsafe {
-        let describe = std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut About)>(describe);
+        let describe =
+            std::mem::transmute::<*mut c_void, unsafe extern "C" fn(*mut About)>(describe.as_ptr());
         describe(&raw mut about);
         if about.flavour.is_null() { None } else { CStr::from_ptr(about.flavour).to_str().ok() }
     };
@@ -207,8 +195,8 @@ fn open_shim(flavour: Flavour, path: &Path) -> Result<(i32, Functions), BuildErr
             about.abi
         )));
     }
-    // SAFETY: it says that it is of this ABI, and the handle is never closed -> above.
-    let functions = unsafe { Functions::find(handle) }.map_err(refuse)?;
+    // SAFETY: it says that it is of this ABI -> above.
+    let functions = unsafe { Functions::find(opened) }.map_err(refuse)?;
     Ok((about.build, functions))
 }
 

@@ -1,5 +1,6 @@
 //! Raw: the functions of `shim/shim.h`, found by name in the opened C++ side.
 
+use crate::device::loader::Opened;
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fmt;
 
@@ -101,20 +102,16 @@ macro_rules! functions {
             /// Looks every function up in an opened library.
             ///
             /// # Safety
-            /// `handle` is an open library that is never closed, and its functions of these names have the
-            /// types declared here: it was made of `shim.h` with this [`ABI`].
-            pub(super) unsafe fn find(handle: *mut c_void) -> Result<Self, String> {
+            /// The library's functions of these names have the types declared here: it was made of `shim.h` with
+            /// this [`ABI`].
+            pub(super) unsafe fn find(library: Opened) -> Result<Self, String> {
                 Ok(Self {
                     $($name: {
-                        let name = concat!("pt_", stringify!($name), "\0");
-                        // SAFETY: an open handle, and text that ends in a zero byte -> the caller; `concat!`
-                        // -> trt: what_is_no_shim_is_refused.
-                        let symbol = unsafe { libc::dlsym(handle, name.as_ptr().cast()) };
-                        if symbol.is_null() {
-                            return Err(format!("it has no `{}`", name.trim_end_matches('\0')));
-                        }
+                        const NAME: &str = concat!("pt_", stringify!($name), "\0");
+                        let name = CStr::from_bytes_with_nul(NAME.as_bytes()).unwrap_or_default();
+                        let symbol = library.symbol(name).ok_or_else(|| format!("it has no {name:?}"))?;
                         // SAFETY: a function of this type -> the caller -> every test of the layer.
-                        unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) $(-> $out)?>(symbol) }
+                        unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) $(-> $out)?>(symbol.as_ptr()) }
                     },)*
                 })
             }

@@ -9,42 +9,19 @@
 //! `f16` sums at 2.52 GHz on 128 multiprocessors, half of it with `f32` sums, twice of it in eight bits).
 
 use super::text::{Layer, PlanText};
+pub use pilotis_kernels::cards::{CARDS, Card, LAUNCH_GAP_US};
 use serde::Serialize;
 
-/// A card, in the numbers that bound a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Card {
-    /// Its name.
-    pub name: &'static str,
-    /// Multiprocessors.
-    pub n_multiprocessors: u32,
-    /// Clock that it is assumed to hold.
-    pub clock_ghz: f64,
-    /// Memory bandwidth.
-    pub memory_gb_per_s: f64,
-}
-
-/// Cards of compute capability 8.9.
-pub const CARDS: [Card; 2] = [
-    Card { name: "RTX 4070 laptop, 8 GB", n_multiprocessors: 36, clock_ghz: 1.8, memory_gb_per_s: 256.0 },
-    Card { name: "RTX 4070 desktop, 12 GB", n_multiprocessors: 46, clock_ghz: 2.4, memory_gb_per_s: 504.0 },
-];
-
-/// What passes between two kernels of a graph; an assumption.
-pub const GAP_US: f64 = 1.5;
-
-impl Card {
-    /// Multiply-accumulates a second that convolutions of an element reach at best; sums in `f32`, or in `i32`
-    /// for integers.
-    fn macs_per_s(&self, element: &str) -> f64 {
-        let per_clock = match element {
-            "int8" => 1024.0,
-            "fp8_e4m3" => 512.0,
-            "half" | "bf16" => 256.0,
-            _ => 128.0,
-        };
-        per_clock * f64::from(self.n_multiprocessors) * self.clock_ghz * 1e9
-    }
+/// Multiply-accumulates a second that convolutions of an element reach at best; sums in `f32`, or in `i32` for
+/// integers.
+fn macs_per_s(card: &Card, element: &str) -> f64 {
+    let per_clock = match element {
+        "int8" => 1024.0,
+        "fp8_e4m3" => 512.0,
+        "half" | "bf16" => 256.0,
+        _ => 128.0,
+    };
+    per_clock * f64::from(card.n_multiprocessors) * card.clock_ghz * 1e9
 }
 
 /// The bound of one kernel.
@@ -89,7 +66,7 @@ pub fn bounds(plan: &PlanText, card: &Card) -> Vec<Bound> {
         Bound {
             kernel: layer.name.clone(),
             memory_us: layer.traffic_bytes() as f64 / card.memory_gb_per_s / 1e3,
-            compute_us: n_macs(layer) as f64 / card.macs_per_s(element) * 1e6,
+            compute_us: n_macs(layer) as f64 / macs_per_s(card, element) * 1e6,
         }
     };
     plan.layers.iter().map(bound).collect()
@@ -97,7 +74,7 @@ pub fn bounds(plan: &PlanText, card: &Card) -> Vec<Bound> {
 
 /// Microseconds of a whole run, gaps included.
 pub fn total_us(bounds: &[Bound]) -> f64 {
-    bounds.iter().map(|b| b.us() + GAP_US).sum()
+    bounds.iter().map(|b| b.us() + LAUNCH_GAP_US).sum()
 }
 
 #[cfg(test)]
@@ -142,6 +119,6 @@ mod tests {
         assert!(close(bounds[1].memory_us, f64::from((3200 + 2048 + 6400) * 2)), "{bounds:?}");
         assert!(close(bounds[2].us(), 4800.0), "{bounds:?}");
         let sum: f64 = bounds.iter().map(Bound::us).sum();
-        assert!(close(total_us(&bounds), sum + 3.0 * GAP_US));
+        assert!(close(total_us(&bounds), sum + 3.0 * LAUNCH_GAP_US));
     }
 }

@@ -1,7 +1,7 @@
 //! A small segment made by formulas, and its writers in both versions.
 
-use super::super::proto;
 use super::super::tfrecord::masked_crc;
+use super::super::{label, proto};
 use super::parquet_writer::{Column, write_parquet};
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -149,7 +149,8 @@ pub(super) fn to_proto(frame: &Frame) -> proto::Frame {
     let label = |l: &Label| {
         let [x, y, z, length, width, height, heading] = l.bbox.map(Some);
         proto::Label {
-            bbox: Some(proto::LabelBox {
+            id: None,
+            bbox: Some(label::LabelBox {
                 center_x: x,
                 center_y: y,
                 center_z: z,
@@ -158,7 +159,7 @@ pub(super) fn to_proto(frame: &Frame) -> proto::Frame {
                 height,
                 heading,
             }),
-            metadata: l.speed.map(|[x, y, z]| proto::Metadata {
+            metadata: l.speed.map(|[x, y, z]| label::Metadata {
                 speed_x: Some(x),
                 speed_y: Some(y),
                 speed_z: Some(z),

@@ -1,5 +1,6 @@
 //! A chart: axes, steps, whiskers and a legend, written as SVG by hand.
 
+use pilotis_evaluate::plot::{Axis, escaped, number};
 use std::fmt::Write as _;
 
 /// Width and height of the drawing.
@@ -8,6 +9,8 @@ const SIZE: (f64, f64) = (820.0, 440.0);
 const AREA: (f64, f64, f64, f64) = (74.0, 74.0, 796.0, 380.0);
 /// Room above the highest value, as a share of the axis.
 const HEADROOM: f64 = 0.06;
+/// Ticks wanted on an axis.
+const N_TICKS: usize = 7;
 
 /// Colours of the first and the second dataset.
 const COLORS: [&str; 2] = ["#2563eb", "#ea7317"];
@@ -15,58 +18,6 @@ const TEXT: &str = "#1f2933";
 const FAINT_TEXT: &str = "#5f6b7a";
 const GRID: &str = "#e5e8ee";
 const BORDER: &str = "#9aa5b4";
-
-/// One axis: what stands on it, and from where to where it goes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
-    title: String,
-    from: f64,
-    to: f64,
-    logarithmic: bool,
-}
-
-impl Axis {
-    pub(super) fn linear(title: &str, from: f64, to: f64) -> Self {
-        let to = if to > from { to } else { from + 1.0 };
-        Self { title: title.to_owned(), from, to, logarithmic: false }
-    }
-
-    /// `from` is positive; values below are drawn there.
-    pub(super) fn logarithmic(title: &str, from: f64, to: f64) -> Self {
-        let to = to.max(from * 10.0);
-        Self { title: title.to_owned(), from, to, logarithmic: true }
-    }
-
-    /// Where a value lies: 0 at the beginning of the axis, 1 at its end.
-    fn place(&self, value: f64) -> f64 {
-        let place = if self.logarithmic {
-            libm::log10(value.max(self.from) / self.from) / libm::log10(self.to / self.from)
-        } else {
-            (value - self.from) / (self.to - self.from)
-        };
-        place.clamp(0.0, 1.0)
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if self.logarithmic {
-            let mut ticks = vec![self.from];
-            while let Some(next) = ticks.last().map(|t| t * 10.0).filter(|t| *t <= self.to) {
-                ticks.push(next);
-            }
-            return ticks;
-        }
-        let step = round_step((self.to - self.from) / 7.0);
-        let first = (self.from / step - 1e-9).ceil() as i64;
-        let last = (self.to / step + 1e-9).floor() as i64;
-        (first..=last).map(|k| k as f64 * step).collect()
-    }
-}
-
-/// The least of 1, 2 and 5 times a power of ten that is not below.
-fn round_step(wanted: f64) -> f64 {
-    let power = libm::pow(10.0, libm::log10(wanted).floor());
-    [1.0, 2.0, 5.0].into_iter().map(|k| k * power).find(|step| *step >= wanted).unwrap_or(10.0 * power)
-}
 
 /// A chart in the making.
 #[derive(Clone, Debug)]
@@ -78,14 +29,9 @@ pub(super) struct Chart {
 
 impl Chart {
     /// An empty chart; `about` stands below the title.
-    pub(super) fn new(title: &str, about: &str, x: Axis, mut y: Axis) -> Self {
-        if y.logarithmic {
-            y.to *= 1.6;
-        } else {
-            y.to += HEADROOM * (y.to - y.from);
-        }
+    pub(super) fn new(title: &str, about: &str, x: Axis, y: Axis) -> Self {
         let (width, height) = SIZE;
-        let mut chart = Self { x, y, svg: String::new() };
+        let mut chart = Self { x, y: y.with_headroom(HEADROOM), svg: String::new() };
         let _ = writeln!(
             chart.svg,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
@@ -124,19 +70,19 @@ impl Chart {
 
     fn axes(&mut self) {
         let (left, top, right, bottom) = AREA;
-        for tick in self.y.ticks() {
+        for tick in self.y.ticks(N_TICKS) {
             let y = self.y_px(tick);
             self.line((left, y), (right, y), GRID, 1.0);
             self.text(left - 8.0, y + 4.0, "end", FAINT_TEXT, "", &number(tick));
         }
-        for tick in self.x.ticks() {
+        for tick in self.x.ticks(N_TICKS) {
             let x = self.x_px(tick);
             self.line((x, bottom), (x, bottom + 5.0), BORDER, 1.0);
             self.text(x, bottom + 19.0, "middle", FAINT_TEXT, "", &number(tick));
         }
         self.line((left, bottom), (right, bottom), BORDER, 1.0);
         self.line((left, top), (left, bottom), BORDER, 1.0);
-        let (x_title, y_title) = (self.x.title.clone(), self.y.title.clone());
+        let (x_title, y_title) = (self.x.title().to_owned(), self.y.title().to_owned());
         self.text((left + right) / 2.0, bottom + 42.0, "middle", TEXT, "", &x_title);
         let middle = (top + bottom) / 2.0;
         let turned = format!("transform=\"rotate(-90 22 {middle:.1})\"");
@@ -205,15 +151,4 @@ impl Chart {
 
 fn color(side: usize) -> &'static str {
     COLORS.get(side).copied().unwrap_or(FAINT_TEXT)
-}
-
-/// As few digits as tell the ticks apart.
-fn number(value: f64) -> String {
-    let text = format!("{value:.2}");
-    let text = text.trim_end_matches('0').trim_end_matches('.');
-    if text == "-0" { "0".to_owned() } else { text.to_owned() }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -5,7 +5,8 @@ mod chart;
 use super::collect::Measure;
 use super::compare::{Comparison, Distance, MIN_BOXES};
 use super::summary::{BAND_M, N_BANDS, PointsPerBox, Summary};
-use chart::{Axis, Chart};
+use chart::Chart;
+use pilotis_evaluate::plot::Axis;
 
 /// A plot.
 #[derive(Clone, Debug, PartialEq, Eq)]
