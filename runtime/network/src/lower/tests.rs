@@ -110,6 +110,18 @@ fn ends_that_read_one_tensor_become_one_convolution_and_one_split() {
 }
 
 #[test]
+fn a_hidden_map_that_two_ends_read_is_computed_once() {
+    let mut network = network();
+    network.nodes.push(node("near", conv([4, 8, 3, 3], 4, 1, 1, false), &["s"], "near_0"));
+    network.outputs.push("near_0".to_owned());
+    let graph = graph_of(&network, Precision::Fp16, None);
+    // Both read the map of `shared`, so they are one convolution of it, and it is no part of their branch.
+    assert_eq!(find(&graph, "far+near").input[0], "s");
+    assert_eq!(find(&graph, "shared").input[0], "maps");
+    assert_eq!(initializer(&graph, "far+near.weight").dims, [6, 8, 3, 3]);
+}
+
+#[test]
 fn a_network_of_f32_has_no_casts() {
     let graph = graph_of(&network(), Precision::Fp32, None);
     assert!(!ops(&graph).contains(&"Cast"));
