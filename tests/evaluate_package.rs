@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
+use pilotis_datasets::kitti::KittiDataset;
+use pilotis_datasets::nuscenes::SweepStyle;
+use pilotis_datasets::waymo::{TYPE_NAMES, WaymoFrame, WaymoLabel, fixture};
+use pilotis_datasets::{Dataset, GroundTruth, SENSOR_HEIGHT_M};
 use pilotis_runtime::DeviceChoice;
 use pilotis_runtime::head::tensorrt::Precision;
 use pilotis_tests::{repository, simulate_drives, why_no_network};
-use pilotis_trainer::datasets::frame_folder::TO_X_AHEAD_RAD;
-use pilotis_trainer::evaluate::deployed::{DataKind, DeployArgs, PackageArgs};
-use pilotis_trainer::evaluate::official::{KITTI_RESULTS_FOLDER, NUSCENES_RESULTS_FILE};
-use pilotis_trainer::evaluate::{deployed, exit, gate, kitti, nuscenes};
+use pilotis_trainer::evaluate::deployed::{DeployArgs, PackageArgs};
+use pilotis_trainer::evaluate::frames::DataKind;
+use pilotis_trainer::evaluate::official::{
+    KITTI_RESULTS_FOLDER, NUSCENES_RESULTS_FILE, WAYMO_GROUND_TRUTHS_FILE, WAYMO_PREDICTIONS_FILE,
+};
+use pilotis_trainer::evaluate::{compare, deployed, exit, gate, kitti, nuscenes, report, waymo};
 use pilotis_trainer::simulate;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn simulated(folder: &Path, format: simulate::Format) -> PathBuf {
@@ -27,7 +34,9 @@ fn package_args(data: &Path, split: &str, out: &Path) -> PackageArgs {
             kind: DataKind::Auto,
             version: None,
             sweeps: 1,
-            turn_rad: TO_X_AHEAD_RAD,
+            sweep_style: SweepStyle::default(),
+            turn_rad: None,
+            raise_m: 0.0,
             device: DeviceChoice::Cpu,
             precision: Precision::Fp32,
             threads: 1,
@@ -128,6 +137,36 @@ fn kitti_results_are_evaluated_to_the_figures_of_the_run_and_a_gate_opens_or_not
     assert_eq!(exit_code(judged()), 1);
     write_gate(&config, &run, (car_ap - 1e-6).max(1e-9), &"0".repeat(64));
     assert_eq!(exit_code(judged()), 1);
+
+    // A run beside itself differs in nothing; beside that of other frames it is not compared.
+    let compared = folder.path().join("comparison.json");
+    let draw = || compare::DrawArgs { resamples: 200, seed: 1, level: 0.05, percentile: false };
+    let beside = |b: &Path| {
+        let (a, b, json) = (out.clone(), b.to_owned(), Some(compared.clone()));
+        compare::run(&compare::CompareArgs { a, b, draw: draw(), json })
+    };
+    beside(&out).unwrap();
+    let comparison = json(&compared);
+    assert_eq!((&comparison["unit"], &comparison["n_units"]), (&"group".into(), &5.into()));
+    let rows = comparison["rows"].as_array().unwrap();
+    let is_same = |row: &Value| row["difference"].as_f64().is_none_or(|d| d == 0.0);
+    assert!(rows.len() > 10 && rows.iter().all(is_same), "{comparison}");
+    let part = folder.path().join("part");
+    deployed::run(&package_args(&data, "val", &part)).unwrap();
+    let refused = beside(&part).unwrap_err().to_string();
+    assert!(refused.contains("frames"), "{refused}");
+
+    let page = folder.path().join("page.html");
+    let args = report::ReportArgs {
+        run: out.clone(),
+        reference: Some(out.clone()),
+        gate: Some(config.clone()),
+        draw: draw(),
+        out: page.clone(),
+    };
+    report::run(&args).unwrap();
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("Gate: failed") && page.contains("Differences of two runs"));
 }
 
 #[test]
@@ -160,4 +199,87 @@ fn a_nuscenes_submission_is_evaluated_to_the_figures_of_the_run() {
     let car = summary["mean_dist_aps"]["car"].as_f64().unwrap();
     assert!(car > 0.2, "cars in the world: {car}");
     assert_eq!(run["dataset"]["n_groups"], 1);
+}
+
+/// The label that Waymo would have for an object; its vehicles hold all cars, trucks and buses.
+fn waymo_label(object: &GroundTruth) -> WaymoLabel {
+    let name = match object.class_name.as_str() {
+        "car" | "van" | "truck" | "tram" | "misc" => "vehicle",
+        name => name,
+    };
+    let type_idx = TYPE_NAMES.iter().position(|known| *known == name).unwrap_or(0);
+    let [x, y, z] = object.bbox.center;
+    WaymoLabel {
+        type_idx: type_idx as u8,
+        center: [x, y, z + SENSOR_HEIGHT_M].map(f64::from),
+        size: object.bbox.size.map(f64::from),
+        heading: f64::from(object.bbox.yaw),
+        velocity: [0.0; 2],
+        n_points: object.n_points,
+        difficulty: 0,
+    }
+}
+
+/// Frames of KITTI's layout as Waymo would have them: a segment, its origin on the ground.
+fn to_waymo(kitti: &Path, root: &Path) {
+    let dataset = KittiDataset::open(kitti, "all", BTreeMap::new()).unwrap();
+    let frames: Vec<WaymoFrame> = (0..dataset.n_samples())
+        .map(|idx| {
+            let mut sample = dataset.load(idx).unwrap();
+            sample.points.iter_mut().for_each(|p| p.z += SENSOR_HEIGHT_M);
+            WaymoFrame {
+                context_name: "made_0".to_owned(),
+                timestamp_micros: 100_000 * idx as i64,
+                points: sample.points,
+                points_in_no_label_zones: Vec::new(),
+                labels: sample.objects.iter().map(waymo_label).collect(),
+            }
+        })
+        .collect();
+    fixture::write_segment(&root.join("validation"), "made_0", &frames).unwrap();
+}
+
+#[test]
+fn waymo_files_are_evaluated_to_the_figures_of_the_run_and_boxes_are_those_of_the_same_frames_elsewhere() {
+    if let Some(reason) = why_no_network() {
+        println!("{reason}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (data, root) = (simulated(folder.path(), simulate::Format::Kitti), folder.path().join("waymo"));
+    to_waymo(&data, &root);
+    let out = folder.path().join("run");
+    let mut args = package_args(&root, "validation", &out);
+    args.deploy.raise_m = -SENSOR_HEIGHT_M;
+    deployed::run(&args).unwrap();
+    let run = json(&out.join("run.json"));
+    assert_eq!((&run["dataset"]["n_frames"], &run["dataset"]["n_groups"]), (&10.into(), &1.into()));
+
+    // The files alone give the same figures.
+    let again = folder.path().join("again");
+    let files = waymo::WaymoArgs {
+        gt: out.join(WAYMO_GROUND_TRUTHS_FILE),
+        pred: out.join(WAYMO_PREDICTIONS_FILE),
+        out: again.clone(),
+    };
+    waymo::run(&files).unwrap();
+    assert_eq!(json(&out.join("waymo_summary.json")), json(&again.join("metrics_summary.json")));
+    let near = run["figures"]["waymo.RANGE_TYPE_VEHICLE_[0, 30)_LEVEL_2.ap"].as_f64().unwrap();
+    // Of what stands all around, the model sees what is ahead; an overlap of 0.7 is asked. Boxes elsewhere have none.
+    assert!(near > 0.1, "vehicles in the vehicle's frame: {near}");
+    let sign = run["figures"].as_object().unwrap().keys().find(|key| key.contains("SIGN"));
+    assert_eq!(sign, None, "the model knows no signs");
+
+    // The same clouds give the same boxes, whatever they were read from: pedestrians are the same class in both.
+    let of_kitti = folder.path().join("of_kitti");
+    deployed::run(&package_args(&data, "all", &of_kitti)).unwrap();
+    let average = |run: &Value| {
+        let classes = run["classes"].as_array().unwrap();
+        let pedestrian = classes.iter().find(|c| c["name"] == "pedestrian").unwrap();
+        pedestrian["mean_average_precision"].as_f64().unwrap()
+    };
+    let (ours, theirs) = (average(&run), average(&json(&of_kitti.join("run.json"))));
+    assert!(theirs > 0.05, "a model that finds nobody proves nothing: {theirs}");
+    // Heights are rounded anew where the origin moves, so that points at the edge of a pillar may change sides.
+    assert!((ours - theirs).abs() < 0.02, "{ours} {theirs}");
 }

@@ -2,6 +2,7 @@
 //! (the same tables as in a package's manifest) and how to train it.
 
 use anyhow::{Context, bail, ensure};
+use pilotis_datasets::kitti::View;
 use pilotis_datasets::nuscenes::SweepStyle;
 use pilotis_datasets::waymo::WaymoSettings;
 use pilotis_spec::{
@@ -134,6 +135,8 @@ pub enum DatasetKind {
     Nuscenes,
     /// Waymo Open Dataset, version 1 (TFRecords) or 2 (Parquet).
     Waymo,
+    /// The internal cache: a folder for each split, as `dataset convert` writes it.
+    Cache,
 }
 
 /// Where samples come from.
@@ -144,6 +147,12 @@ pub struct DatasetConfig {
     pub kind: DatasetKind,
     /// Folder of the dataset; `--data` overrides it.
     pub root: PathBuf,
+    /// The split that is trained on, and that a model's statistics are of; `--split` overrides it.
+    #[serde(default = "default_train_split")]
+    pub train_split: String,
+    /// The split that is validated on after each epoch; `--val-split` overrides it.
+    #[serde(default = "default_val_split")]
+    pub val_split: String,
     /// Data set classes taken as one of the model's: `van = "car"` for instance.
     #[serde(default)]
     pub rename: BTreeMap<String, String>,
@@ -153,6 +162,12 @@ pub struct DatasetConfig {
     /// Sweeps put together into one cloud.
     #[serde(default = "default_n_sweeps")]
     pub n_sweeps: u32,
+    /// Which part of a frame is read; KITTI only, not read for other kinds.
+    #[serde(default)]
+    pub view: View,
+    /// Threads that read samples ahead; they change nothing but the speed.
+    #[serde(default = "default_reading_threads")]
+    pub reading_threads: usize,
     /// Which points of Waymo's frames are taken; not read for other kinds.
     #[serde(default)]
     pub waymo: WaymoSettings,
@@ -170,6 +185,18 @@ fn default_min_points() -> u32 {
 
 fn default_n_sweeps() -> u32 {
     1
+}
+
+fn default_train_split() -> String {
+    "train".to_owned()
+}
+
+fn default_val_split() -> String {
+    "val".to_owned()
+}
+
+fn default_reading_threads() -> usize {
+    2
 }
 
 /// Random variations of a training sample.
@@ -336,6 +363,7 @@ impl TrainConfig {
                 "class_weights.{class}: {weight} is not a positive number"
             );
         }
+        ensure!(self.dataset.reading_threads > 0, "dataset.reading_threads is zero");
         let t = &self.train;
         ensure!(t.epochs > 0 && t.batch_size > 0 && t.accumulate > 0, "train: a count is zero");
         ensure!(t.learning_rate > 0.0 && t.learning_rate.is_finite(), "train.learning_rate is not positive");
@@ -405,6 +433,8 @@ mod tests {
             ("upsample_strides = [1.0, 2.0, 4.0]", "upsample_strides = [1.0, 2.0, 3.0]", "stride"),
             ("layers = [3, 5, 5]", "layers = [3, 5]", "equally long"),
             ("epochs = 80", "epochs = 0", "zero"),
+            ("[dataset]", "[dataset]\nreading_threads = 0", "reading_threads"),
+            ("[dataset]", "[dataset]\nview = \"half\"", "as_labelled"),
             ("[targets.cyclist]", "[targets.tram]", "targets.cyclist"),
             ("name =", "class_weights = { tram = 2.0 }\nname =", "tram"),
             ("name =", "class_weights = { car = 0.0 }\nname =", "class_weights.car"),

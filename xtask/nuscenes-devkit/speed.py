@@ -90,7 +90,8 @@ def main(program, folder):
 
     start = time.time()
     nusc = NuScenes(version=VERSION, dataroot=folder, verbose=False)
-    print(f"devkit: tables {time.time() - start:.1f} s", flush=True)
+    tables_s = time.time() - start
+    print(f"devkit: tables {tables_s:.1f} s", flush=True)
     start, start_cpu = time.time(), time.process_time()
     silent = io.StringIO()
     with contextlib.redirect_stdout(silent), contextlib.redirect_stderr(silent), np.errstate(all="ignore"):
@@ -112,7 +113,9 @@ def main(program, folder):
         cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         ours = np.array([time.time() - start, cpu_s])
         print(f"ours: {ours} s (wall, CPU) with tables\n{done.stdout.strip()}{done.stderr.strip()}", flush=True)
-    print(f"{scaled / ours} times as fast (wall, CPU), our reading of the tables included and the devkit's not", flush=True)
+    whole = scaled + tables_s
+    print(f"from files to figures: devkit {whole} s, ours {ours} s (wall, CPU): {whole / ours} times as fast", flush=True)
+    print(f"the devkit's tables left out, ours not: {scaled / ours} times as fast", flush=True)
     figures = [json.load(open(f"{folder}/{side}/part/metrics_summary.json"))["nd_score"] for side in ("official", "ours")]
     print(f"NDS of the part: {figures[0]!r} and {figures[1]!r}")
 

@@ -19,7 +19,7 @@ pub mod nuscenes_frames;
 pub mod waymo;
 
 pub use geometry::{BoxTest, points_in_box};
-pub use kind::{Convention, Kind};
+pub use kind::{Convention, Kind, SENSOR_HEIGHT_M};
 pub use loader::{Loader, shuffled_order};
 
 use pilotis_spec::{Box3d, Point};
@@ -66,6 +66,11 @@ pub trait Dataset: Send + Sync {
     ///
     /// **Errors**: a [`DatasetError`] that names the file, and its line where it is a text.
     fn load(&self, idx: usize) -> anyhow::Result<Sample>;
+
+    /// The drive that a sample is of, where the dataset says it: samples of one drive are alike.
+    fn drive(&self, _idx: usize) -> Option<String> {
+        None
+    }
 }
 
 /// What can be wrong with a dataset on disk.

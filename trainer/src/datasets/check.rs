@@ -1,9 +1,8 @@
 //! `pilotis-trainer dataset check`. What it does is in `pilotis_datasets::check`.
 
-use super::{KindName, bar};
+use super::{SourceArgs, bar};
 use anyhow::{Context, bail};
 use pilotis_datasets::check::{check, open};
-use pilotis_spec::PointLayout;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -14,15 +13,9 @@ pub struct CheckArgs {
     /// Folder of the dataset
     #[arg(long)]
     pub data: PathBuf,
-    /// Its format, if the folder does not show it
-    #[arg(long, value_enum, default_value_t = KindName::Auto)]
-    pub kind: KindName,
-    /// Only the samples of this split
-    #[arg(long)]
-    pub split: Option<String>,
-    /// Records of the headerless files of a plain folder: kitti, nuscenes, or such as f32:x,y,z,intensity
-    #[arg(long)]
-    pub layout: Option<PointLayout>,
+    /// How it is opened
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Also write the report here, as JSON
     #[arg(long)]
     pub json: Option<PathBuf>,
@@ -32,7 +25,7 @@ pub struct CheckArgs {
 ///
 /// **Errors**: a dataset that cannot be opened, or in which something is broken.
 pub fn run(args: &CheckArgs) -> anyhow::Result<()> {
-    let dataset = open(&args.data, args.kind.kind(), args.split.as_deref(), args.layout.as_ref())?;
+    let dataset = open(&args.data, &args.source.options())?;
     let bar = bar(dataset.n_samples());
     let report = check(dataset.as_ref(), &|| bar.inc(1));
     bar.finish_and_clear();

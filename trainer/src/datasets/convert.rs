@@ -1,9 +1,9 @@
 //! `pilotis-trainer dataset convert`. What it does is in `pilotis_datasets::convert`.
 
-use super::{KindName, bar};
+use super::{SourceArgs, bar};
+use anyhow::ensure;
 use pilotis_datasets::check::open;
 use pilotis_datasets::convert::{Target, convert};
-use pilotis_spec::PointLayout;
 use std::path::PathBuf;
 
 /// Options of `pilotis-trainer dataset convert`.
@@ -18,15 +18,9 @@ pub struct ConvertArgs {
     /// Layout to write
     #[arg(long, value_enum)]
     pub format: TargetName,
-    /// Format of the dataset, if the folder does not show it
-    #[arg(long, value_enum, default_value_t = KindName::Auto)]
-    pub kind: KindName,
-    /// Only the samples of this split
-    #[arg(long)]
-    pub split: Option<String>,
-    /// Records of the headerless files of a plain folder: kitti, nuscenes, or such as f32:x,y,z,intensity
-    #[arg(long)]
-    pub layout: Option<PointLayout>,
+    /// How it is opened
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 /// Layouts that can be written.
@@ -49,7 +43,11 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<()> {
         TargetName::Nuscenes => Target::Nuscenes,
         TargetName::Cache => Target::Cache,
     };
-    let dataset = open(&args.from, args.kind.kind(), args.split.as_deref(), args.layout.as_ref())?;
+    ensure!(
+        target == Target::Cache || args.source.sweeps.is_none_or(|n| n == 1),
+        "several sweeps in one cloud have time lags, which only a cache keeps: use --format cache"
+    );
+    let dataset = open(&args.from, &args.source.options())?;
     let bar = bar(dataset.n_samples());
     let converted = convert(dataset.as_ref(), &args.to, target, &|| bar.inc(1));
     bar.finish_and_clear();

@@ -13,7 +13,10 @@ pub use pilotis_datasets::{
 
 use crate::config::{DatasetConfig, DatasetKind};
 use indicatif::{ProgressBar, ProgressStyle};
-use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, Sweeps};
+use pilotis_datasets::cache::CachedDataset;
+use pilotis_datasets::check::OpenOptions;
+use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, SweepStyle, Sweeps};
+use pilotis_spec::PointLayout;
 use std::path::Path;
 
 /// Commands of `pilotis-trainer dataset`.
@@ -36,6 +39,8 @@ pub enum KindName {
     Kitti,
     /// nuScenes' tables: a folder `v1.0-...`
     Nuscenes,
+    /// Waymo's splits: folders with `*.tfrecord` or `vehicle_pose`
+    Waymo,
     /// One frame: a `*.pcd.bin` and its `boxes.json`
     Frame,
     /// Clouds without labels: `*.bin`, `*.pcd`
@@ -50,9 +55,46 @@ impl KindName {
             Self::Auto => None,
             Self::Kitti => Some(Kind::Kitti),
             Self::Nuscenes => Some(Kind::Nuscenes),
+            Self::Waymo => Some(Kind::Waymo),
             Self::Frame => Some(Kind::Frame),
             Self::Folder => Some(Kind::Folder),
             Self::Cache => Some(Kind::Cache),
+        }
+    }
+}
+
+/// How `check` and `convert` open a dataset.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SourceArgs {
+    /// Format of the dataset, if the folder does not show it
+    #[arg(long, value_enum, default_value_t = KindName::Auto)]
+    pub kind: KindName,
+    /// Only the samples of this split
+    #[arg(long)]
+    pub split: Option<String>,
+    /// Records of the headerless files of a plain folder: kitti, nuscenes, or such as f32:x,y,z,intensity
+    #[arg(long)]
+    pub layout: Option<PointLayout>,
+    /// Folder of nuScenes' tables, where there are several
+    #[arg(long)]
+    pub version: Option<String>,
+    /// nuScenes' sweeps in one cloud [default: the key sweep, every point of it]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub sweeps: Option<u32>,
+    /// Whose way of putting them together is followed: devkit or mmdet3d
+    #[arg(long, default_value_t, requires = "sweeps")]
+    pub sweep_style: SweepStyle,
+}
+
+impl SourceArgs {
+    fn options(&self) -> OpenOptions {
+        let sweeps = |n: u32| Sweeps { n_sweeps: n as usize, style: self.sweep_style };
+        OpenOptions {
+            kind: self.kind.kind(),
+            split: self.split.clone(),
+            layout: self.layout.clone(),
+            version: self.version.clone(),
+            sweeps: self.sweeps.map(sweeps),
         }
     }
 }
@@ -84,9 +126,10 @@ pub fn open(config: &DatasetConfig, root: Option<&Path>, split: &str) -> anyhow:
     let root = root.unwrap_or(&config.root);
     match config.kind {
         DatasetKind::Kitti => {
-            single_sweeps_only(config, "KITTI's")?;
+            single_sweeps_only(config, "KITTI's frames are single sweeps")?;
             no_version(config, "KITTI")?;
-            Ok(Box::new(kitti::KittiDataset::open(root, split, config.rename.clone())?))
+            let frames = kitti::KittiDataset::open(root, split, config.rename.clone())?;
+            Ok(Box::new(frames.viewed(config.view)))
         }
         DatasetKind::Nuscenes => {
             let sweeps = Sweeps { n_sweeps: config.n_sweeps as usize, style: config.sweeps };
@@ -96,18 +139,24 @@ pub fn open(config: &DatasetConfig, root: Option<&Path>, split: &str) -> anyhow:
             Ok(Box::new(dataset))
         }
         DatasetKind::Waymo => {
-            single_sweeps_only(config, "Waymo's")?;
+            single_sweeps_only(config, "Waymo's frames are single sweeps")?;
             no_version(config, "Waymo")?;
             Ok(Box::new(waymo::WaymoDataset::open(root, split, config.rename.clone(), config.waymo)?))
+        }
+        DatasetKind::Cache => {
+            single_sweeps_only(config, "a cache holds the sweeps that it was made with")?;
+            no_version(config, "a cache")?;
+            let dataset = CachedDataset::open(&root.join(split))?;
+            Ok(Box::new(dataset.renamed(config.rename.clone())))
         }
     }
 }
 
-fn single_sweeps_only(config: &DatasetConfig, whose: &str) -> Result<(), DatasetError> {
+fn single_sweeps_only(config: &DatasetConfig, why: &str) -> Result<(), DatasetError> {
     if config.n_sweeps == 1 {
         return Ok(());
     }
-    let reason = format!("{} sweeps: {whose} frames are single sweeps; use n_sweeps = 1", config.n_sweeps);
+    let reason = format!("{} sweeps: {why}; use n_sweeps = 1", config.n_sweeps);
     Err(DatasetError::Unsupported { setting: "n_sweeps", reason })
 }
 
@@ -163,5 +212,44 @@ mod tests {
         assert_eq!((sample.points.len(), sample.objects[0].class_name.as_str()), (2, "car"));
         assert!(open(&config, Some(folder.path()), "train").is_err());
         assert!(open(&config, None, "val").err().unwrap().to_string().contains("nowhere"));
+    }
+
+    #[test]
+    fn a_cache_has_a_folder_for_each_split_and_names_of_the_configuration() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, root) = (folder.path().join("kitti"), folder.path().join("cache"));
+        for (path, content) in [
+            ("training/velodyne/7.bin", [0; 32].as_slice()),
+            ("training/label_velo/7.txt", b"Van 1 2 3 4 5 6 0 9"),
+        ] {
+            let path = from.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let args = |to: &Path, sweeps| convert::ConvertArgs {
+            from: from.clone(),
+            to: to.to_owned(),
+            format: convert::TargetName::Cache,
+            source: SourceArgs {
+                kind: KindName::Auto,
+                split: None,
+                layout: None,
+                version: None,
+                sweeps,
+                sweep_style: SweepStyle::Devkit,
+            },
+        };
+        std::fs::create_dir(&root).unwrap();
+        convert::run(&args(&root.join("val"), None)).unwrap();
+        let config = config("kind = \"cache\"\nroot = \"nowhere\"\n[rename]\nvan = \"car\"");
+        let sample = open(&config, Some(&root), &config.val_split).unwrap().load(0).unwrap();
+        assert_eq!((sample.objects[0].class_name.as_str(), sample.points.len()), ("car", 2));
+        let error = open(&config, Some(&root), &config.train_split).err().unwrap().to_string();
+        assert!(error.contains("train"), "{error}");
+        // KITTI's frames are single sweeps, and no layout but a cache keeps the lags of several.
+        let refused = convert::run(&args(&root.join("more"), Some(10))).unwrap_err().to_string();
+        assert!(refused.contains("sweeps"), "{refused}");
+        let several = convert::ConvertArgs { format: convert::TargetName::Kitti, ..args(&root, Some(10)) };
+        assert!(convert::run(&several).unwrap_err().to_string().contains("time lags"));
     }
 }

@@ -272,7 +272,7 @@ fn draw(
     let grid = &deployed.package.manifest().grid;
     for (idx, (frame, fate)) in frames.iter().zip(&found.frames).enumerate() {
         // Read again: the points of all frames need not fit into memory.
-        let points = deployed.dataset.load(idx)?.points;
+        let points = deployed.dataset().load(idx)?.points;
         let png = cars_picture::draw(frame, fate, &points, grid, &found.settings)?.to_png()?;
         let path = folder.join(format!("{}.png", frame.name));
         std::fs::write(&path, png).with_context(|| format!("cannot write `{}`", path.display()))?;

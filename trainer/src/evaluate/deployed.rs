@@ -1,15 +1,13 @@
 //! Deployed: a package on a dataset, through the very pipeline that runs in a vehicle.
 
-use super::official::{AttributeRule, KittiResults, NuscenesResults, Official};
+use super::frames::{DataKind, Frames, Source, motion_of};
+use super::official::{AttributeRule, KittiResults, NuscenesResults, Official, WaymoResults};
 use super::{CenterDistanceReport, Filter, FrameResult, evaluate};
-use crate::datasets::frame_folder::{FrameFolder, TO_X_AHEAD_RAD};
-use crate::datasets::kitti::KittiDataset;
 use crate::datasets::{Dataset, Sample};
 use crate::train::validate::ground_truths;
 use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use pilotis_datasets::Convention;
-use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, SweepStyle, Sweeps, version_folders};
+use pilotis_datasets::nuscenes::SweepStyle;
 use pilotis_evaluate::analysis::{Frame as AnalysedFrame, FrameSet, Rules, TellsVelocity};
 use pilotis_evaluate::run::{About, Model, Platform, REPORT_FILE, RUN_FILE, Run};
 use pilotis_runtime::device::Resolved;
@@ -19,37 +17,11 @@ use pilotis_runtime::{
     CloudView, DeviceChoice, Engine, EngineBuilder, Frame, HeadChoice, OnMismatch, Package,
 };
 use pilotis_spec::FrameReport;
-use pilotis_spec::codec::normalize_yaw;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Formats of labelled data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum DataKind {
-    /// What the folder looks like
-    #[default]
-    Auto,
-    /// KITTI's object layout, simulated frames included
-    Kitti,
-    /// nuScenes' tables
-    Nuscenes,
-    /// One nuScenes frame with its `boxes.json`
-    Frame,
-}
-
-impl DataKind {
-    fn of(self, root: &Path) -> Self {
-        match self {
-            Self::Auto if FrameFolder::is_at(root) => Self::Frame,
-            Self::Auto if !version_folders(root).is_empty() => Self::Nuscenes,
-            Self::Auto => Self::Kitti,
-            kind => kind,
-        }
-    }
-}
 
 /// Which package runs on which frames, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -57,7 +29,8 @@ pub struct DeployArgs {
     /// The model package
     #[arg(long)]
     pub model: PathBuf,
-    /// Folder of a dataset in KITTI's layout, of nuScenes' tables, or of one nuScenes frame with `boxes.json`
+    /// Folder of a dataset in KITTI's layout, of nuScenes' tables, of Waymo's splits, or of one nuScenes frame with
+    /// `boxes.json`
     #[arg(long)]
     pub data: PathBuf,
     /// Format of the data
@@ -69,9 +42,15 @@ pub struct DeployArgs {
     /// nuScenes' sweeps in one cloud, as the model was trained
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub sweeps: u32,
-    /// Turn of nuScenes frames about z; the default brings their axes, x to the right, to x ahead
-    #[arg(long, default_value_t = TO_X_AHEAD_RAD, allow_negative_numbers = true)]
-    pub turn_rad: f32,
+    /// Whose way of putting nuScenes' sweeps together is followed, as the model was trained: devkit or mmdet3d
+    #[arg(long, default_value_t)]
+    pub sweep_style: SweepStyle,
+    /// Turn of nuScenes' and Waymo's frames about z [default: brings nuScenes' axes, x to the right, to x ahead]
+    #[arg(long, allow_negative_numbers = true)]
+    pub turn_rad: Option<f32>,
+    /// Added to heights of Waymo's frames, whose origin is on the ground; -1.73 for a model of a sensor's frame
+    #[arg(long, default_value_t = 0.0, allow_negative_numbers = true)]
+    pub raise_m: f32,
     /// What runs the stages: cpu, cuda or auto
     #[arg(long, default_value_t = DeviceChoice::Cpu)]
     pub device: DeviceChoice,
@@ -86,82 +65,30 @@ pub struct DeployArgs {
     pub allow_mismatch: bool,
 }
 
-/// nuScenes' samples in the frame and the scale of intensities that a model has.
-struct Turned {
-    dataset: Arc<NuscenesDataset>,
-    turn_rad: f32,
-    intensity_factor: f32,
-}
-
-impl Dataset for Turned {
-    fn n_samples(&self) -> usize {
-        self.dataset.n_samples()
-    }
-
-    fn name(&self, idx: usize) -> &str {
-        self.dataset.name(idx)
-    }
-
-    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
-        let mut sample = self.dataset.load(idx)?;
-        let (sin, cos) = (libm::sinf(self.turn_rad), libm::cosf(self.turn_rad));
-        let turn = |[x, y]: [f32; 2]| [x * cos - y * sin, x * sin + y * cos];
-        for point in &mut sample.points {
-            [point.x, point.y] = turn([point.x, point.y]);
-            point.intensity *= self.intensity_factor;
-        }
-        for object in &mut sample.objects {
-            let [x, y, z] = object.bbox.center;
-            let [x, y] = turn([x, y]);
-            object.bbox.center = [x, y, z];
-            object.bbox.yaw = normalize_yaw(object.bbox.yaw + self.turn_rad);
-            object.velocity = turn(object.velocity);
-        }
-        Ok(sample)
-    }
-}
-
 /// An engine built from a package, and the frames that it shall run on.
 pub(super) struct Deployed {
     pub package: Package,
-    pub dataset: Box<dyn Dataset>,
-    /// The tables, where the data are nuScenes'.
-    nuscenes: Option<Arc<NuscenesDataset>>,
-    kind: DataKind,
+    frames: Frames,
     /// What runs the engine, in words.
     device: String,
     engine: Engine,
 }
 
 impl Deployed {
-    /// Loads the package and opens the frames; a folder of one frame has no splits.
-    ///
-    /// Intensities of nuScenes' frames are brought to the full scale that the package states.
+    /// Loads the package and opens the frames.
     pub(super) fn open(args: &DeployArgs, split: &str) -> anyhow::Result<Self> {
         let package = Package::load(&args.model)?;
         let policy = if args.allow_mismatch { OnMismatch::Flag } else { OnMismatch::Refuse };
         let (head, device) = placed(args)?;
         let builder = EngineBuilder::new().threads(args.threads).on_mismatch(policy);
         let engine = builder.device(args.device).head(head).build(&package)?;
-        let full_scale = package.manifest().points.intensity_full_scale;
-        let kind = args.kind.of(&args.data);
-        let mut nuscenes = None;
-        let dataset: Box<dyn Dataset> = match kind {
-            DataKind::Frame => {
-                let folder = FrameFolder::open(&args.data, BTreeMap::new())?;
-                Box::new(folder.turned(args.turn_rad).scaled(full_scale))
-            }
-            DataKind::Nuscenes => {
-                let dataset = Arc::new(open_nuscenes(args, split, &package.manifest().classes)?);
-                nuscenes = Some(Arc::clone(&dataset));
-                let intensity_factor = full_scale / Convention::NUSCENES.intensity_full_scale;
-                Box::new(Turned { dataset, turn_rad: args.turn_rad, intensity_factor })
-            }
-            DataKind::Auto | DataKind::Kitti => {
-                Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?)
-            }
-        };
-        Ok(Self { package, dataset, nuscenes, kind, device, engine })
+        let frames = Frames::open(args, split, &package)?;
+        Ok(Self { package, frames, device, engine })
+    }
+
+    /// The frames, as the model takes them.
+    pub(super) fn dataset(&self) -> &dyn Dataset {
+        self.frames.dataset.as_ref()
     }
 
     /// Runs every frame, in order of its index.
@@ -169,11 +96,11 @@ impl Deployed {
         &mut self,
         mut each: impl FnMut(usize, Sample, &Frame<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let n_samples = self.dataset.n_samples();
+        let n_samples = self.frames.dataset.n_samples();
         let progress = ProgressBar::new(n_samples as u64)
             .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} [{elapsed}<{eta}]")?);
         for idx in 0..n_samples {
-            let sample = self.dataset.load(idx)?;
+            let sample = self.frames.dataset.load(idx)?;
             let frame = self
                 .engine
                 .infer(&CloudView::from_points(&sample.points))
@@ -188,24 +115,22 @@ impl Deployed {
     /// What takes the boxes for the dataset's own benchmark.
     fn official(&self, args: &PackageArgs, out: &Path) -> anyhow::Result<Official> {
         let manifest = self.package.manifest();
-        let (data, classes) = (&args.deploy.data, &manifest.classes);
-        if let Some(dataset) = &self.nuscenes {
-            let rule = AttributeRule { has_velocity: manifest.head.has_velocity() };
-            let (dataset, turn_rad) = (Arc::clone(dataset), args.deploy.turn_rad);
-            let results = NuscenesResults::start(dataset, &args.split, classes, rule, turn_rad)?;
-            return Ok(Official::Nuscenes(Box::new(results)));
-        }
-        Ok(match self.kind {
-            DataKind::Kitti => Official::Kitti(KittiResults::start(data, &args.split, classes, out)?),
-            _ => Official::Absent,
+        let (classes, motion) = (&manifest.classes, motion_of(&args.deploy));
+        Ok(match &self.frames.source {
+            Source::Kitti => {
+                Official::Kitti(KittiResults::start(&args.deploy.data, &args.split, classes, out)?)
+            }
+            Source::Nuscenes(frames) => {
+                let rule = AttributeRule { has_velocity: manifest.head.has_velocity() };
+                let frames = Arc::clone(frames);
+                let results = NuscenesResults::start(frames, &args.split, classes, rule, motion.turn_rad)?;
+                Official::Nuscenes(Box::new(results))
+            }
+            Source::Waymo(frames) => {
+                Official::Waymo(WaymoResults::start(Arc::clone(frames), classes, motion)?)
+            }
+            Source::Frame => Official::Absent,
         })
-    }
-
-    /// The drive that a sample belongs to, where the dataset says it.
-    fn drive_of(&self, idx: usize) -> Option<String> {
-        let dataset = self.nuscenes.as_ref()?;
-        let tables = dataset.tables();
-        Some(tables.scenes[tables.samples[*dataset.samples().get(idx)?].scene].name.clone())
     }
 }
 
@@ -230,18 +155,6 @@ fn placed(args: &DeployArgs) -> anyhow::Result<(HeadChoice, String)> {
         Resolved::Cuda(_) => format!("{resolved}, network on the cpu, {threads}"),
     };
     Ok((HeadChoice::OnnxRuntime, words))
-}
-
-/// A model that knows cyclists, and no bicycles, is asked for nuScenes' bicycles, whose boxes hold their riders.
-fn open_nuscenes(args: &DeployArgs, split: &str, classes: &[String]) -> anyhow::Result<NuscenesDataset> {
-    let mut rename = BTreeMap::new();
-    let has = |name: &str| classes.iter().any(|class| class == name);
-    if has("cyclist") && !has("bicycle") {
-        rename.insert("bicycle".to_owned(), "cyclist".to_owned());
-    }
-    let sweeps = Sweeps { n_sweeps: args.sweeps as usize, style: SweepStyle::default() };
-    let version = args.version.as_deref();
-    Ok(NuscenesDataset::open(&args.data, version, Some(split), sweeps, rename, CachePlace::Beside)?)
 }
 
 /// Options of `pilotis-trainer evaluate package`.
@@ -282,7 +195,7 @@ pub fn run(args: &PackageArgs) -> anyhow::Result<()> {
         None => Official::Absent,
     };
     let tells = TellsVelocity {
-        dataset: deployed.nuscenes.is_some(),
+        dataset: matches!(deployed.frames.source, Source::Nuscenes(_) | Source::Waymo(_)),
         model: deployed.package.manifest().head.has_velocity(),
     };
     let (mut frames, mut reports, mut analysed) = (Vec::new(), Vec::new(), Vec::new());
@@ -328,7 +241,7 @@ fn write_run(
     let mut idx_of = BTreeMap::new();
     for (idx, frame) in frames.iter_mut().enumerate() {
         idx_of.insert(frame.name.clone(), idx);
-        frame.group = deployed.drive_of(idx);
+        frame.group = deployed.dataset().drive(idx);
     }
     let about = About {
         model: Model { name: manifest.name.clone(), package_sha256: deployed.package.digest().to_string() },
@@ -350,7 +263,7 @@ fn write_run(
         }
     }
     let cloud = |name: &str| {
-        let loaded = deployed.dataset.load(*idx_of.get(name)?);
+        let loaded = deployed.dataset().load(*idx_of.get(name)?);
         loaded.ok().map(|sample| sample.points)
     };
     run.write(out, &cloud)?;

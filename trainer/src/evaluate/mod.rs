@@ -5,6 +5,7 @@ mod cars_picture;
 pub mod compare;
 pub mod deployed;
 pub mod exit;
+pub mod frames;
 pub mod gate;
 pub mod kitti;
 pub mod nuscenes;

@@ -202,7 +202,7 @@ fn golden_cloud(manifest: &Manifest, seed: u64) -> anyhow::Result<Vec<u8>> {
 
 /// Statistics of the points in range of the first samples of the training split.
 fn input_statistics(config: &TrainConfig, root: &Path) -> anyhow::Result<InputStatistics> {
-    let dataset = datasets::open(&config.dataset, Some(root), "train")?;
+    let dataset = datasets::open(&config.dataset, Some(root), &config.dataset.train_split)?;
     let mut stage = PointsStage::build(config.points.max_points as usize);
     let needs_time_lag = config.bev.recipe.needs_time_lag();
     let n_frames = dataset.n_samples().min(STATISTICS_SAMPLES);

@@ -194,7 +194,7 @@ fn write_kitti(
         bar.inc(1);
         anyhow::Ok(())
     })?;
-    kitti::write_image_sets(&args.out, cut)
+    kitti::write_lists(&args.out, cut)
 }
 
 fn write_nuscenes(

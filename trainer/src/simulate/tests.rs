@@ -2,6 +2,8 @@ use super::drive::{Distortion, DriveOptions};
 use super::sensor::{Sensor, Weather};
 use super::things::Region;
 use super::{Format, SimulateArgs, run};
+use pilotis_datasets::Dataset;
+use pilotis_datasets::kitti::KittiDataset;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +63,7 @@ fn a_folder_is_the_same_for_one_thread_and_two() {
     run(&args(&one, 1)).unwrap();
     run(&args(&two, 2)).unwrap();
     let (one, two) = (contents(&one), contents(&two));
-    assert_eq!(one.len(), 4 * 5 + 4, "five files a frame, three splits and the README");
+    assert_eq!(one.len(), 4 * 5 + 6, "five files a frame, three splits, two of drives and the README");
     assert!(one == two, "the thread count changed the output");
     let other = temp.path().join("other");
     run(&SimulateArgs { seed: 12, ..args(&other, 2) }).unwrap();
@@ -128,6 +130,10 @@ fn the_reduced_sweep_and_the_splits_are_parts_of_the_whole() {
     assert_eq!(list("all.txt"), "000006\n000007\n000008\n000009\n");
     assert_eq!(list("train.txt"), "000006\n000007\n");
     assert_eq!(list("val.txt"), "000008\n000009\n");
+    let all = KittiDataset::open(temp.path(), "all", BTreeMap::new()).unwrap();
+    let drives: Vec<Option<String>> = (0..4).map(|idx| all.drive(idx)).collect();
+    let [third, fourth] = [3, 4].map(|number| Some(format!("simulated_drive_{number:04}")));
+    assert_eq!(drives, [third.clone(), third, fourth.clone(), fourth]);
 }
 
 #[test]

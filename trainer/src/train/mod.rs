@@ -67,12 +67,12 @@ pub struct TrainArgs {
     /// Threads of the CPU backend; 0 takes all
     #[arg(long, default_value_t = 0)]
     pub threads: usize,
-    /// Split to train on
-    #[arg(long, default_value = "train")]
-    pub split: String,
-    /// Split to validate on after each epoch
-    #[arg(long, default_value = "val")]
-    pub val_split: String,
+    /// Split to train on, instead of the configuration's
+    #[arg(long)]
+    pub split: Option<String>,
+    /// Split to validate on after each epoch, instead of the configuration's
+    #[arg(long)]
+    pub val_split: Option<String>,
     /// Most validation frames an epoch; 0 takes all
     #[arg(long, default_value_t = 0)]
     pub val_frames: usize,
@@ -106,9 +106,10 @@ pub fn run(args: &TrainArgs) -> anyhow::Result<()> {
         let _ = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global();
     }
     let device = training_device(&args.device)?;
+    let open = |split: &str| datasets::open(&config.dataset, args.data.as_deref(), split);
     let train: Arc<dyn Dataset> =
-        Arc::from(datasets::open(&config.dataset, args.data.as_deref(), &args.split)?);
-    let val = datasets::open(&config.dataset, args.data.as_deref(), &args.val_split)?;
+        Arc::from(open(args.split.as_ref().unwrap_or(&config.dataset.train_split))?);
+    let val = open(args.val_split.as_ref().unwrap_or(&config.dataset.val_split))?;
     prepare_folder(args)?;
     let mut session = Session::start(args, config, device)?;
     tracing::info!(
@@ -209,7 +210,7 @@ impl<'a> Session<'a> {
         let mut n_accumulated = 0;
         let mut n_bad = 0;
         let mut saved = Instant::now();
-        for batch in samples::batches(&config, dataset, self.state.epoch, self.state.batch) {
+        for batch in samples::batches(&config, dataset, self.state.epoch, self.state.batch)? {
             let batch = batch?;
             let (pillars, targets) = to_device(&config, &batch, &self.device.clone().autodiff())?;
             let losses = targets.losses(&self.detector.forward(&pillars), &config.loss);

@@ -2,17 +2,17 @@
 
 use crate::bev::PillarSample;
 use crate::boxes::{AnchorAssigner, CenterAssigner, select};
-use crate::config::{AugmentConfig, TrainConfig};
+use crate::config::TrainConfig;
 use crate::datasets::{Dataset, Sample, augment};
 use crate::head::anchors::{AnchorLabels, PositiveAnchor};
 use crate::head::centers::{CenterLabels, CenterObject};
 use anyhow::{Context, anyhow};
+use pilotis_datasets::{Loader, shuffled_order};
 use pilotis_runtime::bev::PillarFrame;
 use pilotis_runtime::pillars::PillarsStage;
 use pilotis_runtime::points::{CloudView, PointsStage};
 use pilotis_spec::{FrameReport, HeadLayout, PillarsSpec};
 use rand::SeedableRng;
-use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -144,59 +144,53 @@ pub fn generator(seed: u64, purpose: u64, epoch: usize, idx: usize) -> ChaCha8Rn
     ChaCha8Rng::from_seed(key)
 }
 
-const SHUFFLE: u64 = 1;
+/// What sets augmentation apart from other uses of one seed; the loader's order is purpose 1.
 const AUGMENT: u64 = 2;
+/// Samples that each reading thread stays ahead.
+const N_AHEAD: usize = 2;
 
-/// The order in which an epoch sees the samples.
-pub fn epoch_order(seed: u64, epoch: usize, n_samples: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n_samples).collect();
-    order.shuffle(&mut generator(seed, SHUFFLE, epoch, 0));
-    order
-}
-
-/// The batches of an epoch from `first_batch` on, made by a thread that runs a few ahead.
+/// The batches of an epoch from `first_batch` on, made by threads that run a few ahead.
 ///
 /// **Determinism**: a batch depends on configuration, epoch and index alone, so a run that
-/// resumes sees what it would have seen. **Errors**: travel in the batch's place; the first one
-/// ends the epoch.
+/// resumes sees what it would have seen. **Errors**: of the system when it starts a thread; others travel in the
+/// batch's place, and the first one ends the epoch.
 pub fn batches(
     config: &Arc<TrainConfig>,
     dataset: &Arc<dyn Dataset>,
     epoch: usize,
     first_batch: usize,
-) -> Receiver<anyhow::Result<Vec<Prepared>>> {
-    // Two batches ahead hide the loading; more would only hold memory.
+) -> anyhow::Result<Receiver<anyhow::Result<Vec<Prepared>>>> {
+    let size = config.train.batch_size;
+    let mut order = shuffled_order(config.train.seed, epoch, dataset.n_samples());
+    // A last, smaller batch would weigh its samples more than the others.
+    order.truncate(order.len() / size * size);
+    let order = order.split_off((first_batch * size).min(order.len()));
+    let loader = Loader::start(dataset, order.clone(), config.dataset.reading_threads, N_AHEAD)?;
+    let mut preparer = Preparer::build(Arc::clone(config), config.train.max_pillars)?;
+    let config = Arc::clone(config);
+    // Two batches ahead hide the preparation; more would only hold memory.
     let (sender, receiver) = sync_channel(2);
-    let (config, dataset) = (Arc::clone(config), Arc::clone(dataset));
-    std::thread::spawn(move || {
-        let order = epoch_order(config.train.seed, epoch, dataset.n_samples());
-        let augment_config: AugmentConfig = config.augment;
-        let mut preparer = match Preparer::build(Arc::clone(&config), config.train.max_pillars) {
-            Ok(preparer) => preparer,
-            Err(e) => {
-                // The receiver is gone only if training ended; nobody is left to tell.
-                let _ = sender.send(Err(e));
+    let prepare = move || {
+        let mut samples = loader.zip(order).map(|(sample, idx)| {
+            let mut sample = sample?;
+            let mut rng = generator(config.train.seed, AUGMENT, epoch, idx);
+            augment(&mut sample, &config.augment, &mut rng);
+            preparer.prepare(&sample)
+        });
+        loop {
+            let batch: anyhow::Result<Vec<Prepared>> = samples.by_ref().take(size).collect();
+            if batch.as_ref().is_ok_and(Vec::is_empty) {
                 return;
             }
-        };
-        // A last, smaller batch would weigh its samples more than the others.
-        for batch in order.chunks_exact(config.train.batch_size).skip(first_batch) {
-            let prepared: anyhow::Result<Vec<Prepared>> = batch
-                .iter()
-                .map(|idx| {
-                    let mut sample = dataset.load(*idx)?;
-                    let mut rng = generator(config.train.seed, AUGMENT, epoch, *idx);
-                    augment(&mut sample, &augment_config, &mut rng);
-                    preparer.prepare(&sample)
-                })
-                .collect();
-            let failed = prepared.is_err();
-            if sender.send(prepared).is_err() || failed {
+            let failed = batch.is_err();
+            // The receiver is gone only if training ended; nobody is left to tell.
+            if sender.send(batch).is_err() || failed {
                 return;
             }
         }
-    });
-    receiver
+    };
+    std::thread::Builder::new().name("batches".to_owned()).spawn(prepare)?;
+    Ok(receiver)
 }
 
 /// Batches of an epoch.
@@ -208,5 +202,76 @@ pub fn n_batches(config: &TrainConfig, dataset: &dyn Dataset) -> anyhow::Result<
             config.train.batch_size
         )),
         n => Ok(n),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pilotis_spec::{Box3d, Point};
+
+    const CONFIG: &str = include_str!("../../tests/tiny.toml");
+
+    /// Samples of one car each, at different places; one cannot be read.
+    struct Cars {
+        n_samples: usize,
+        broken: usize,
+    }
+
+    impl Dataset for Cars {
+        fn n_samples(&self) -> usize {
+            self.n_samples
+        }
+
+        fn name(&self, _: usize) -> &str {
+            "car"
+        }
+
+        fn load(&self, idx: usize) -> anyhow::Result<Sample> {
+            anyhow::ensure!(idx != self.broken, "sample {idx} is broken");
+            let x = 10.0 + idx as f32;
+            let point = |k: usize| Point { x: x + 0.1 * k as f32, z: -1.0, ..Point::default() };
+            let object = crate::datasets::GroundTruth {
+                class_name: "car".to_owned(),
+                bbox: Box3d { center: [x, 0.0, -1.0], size: [4.0, 1.8, 1.5], yaw: 0.2 },
+                n_points: 20,
+                ..Default::default()
+            };
+            Ok(Sample { name: "car".to_owned(), points: (0..20).map(point).collect(), objects: vec![object] })
+        }
+    }
+
+    /// Pillars of every batch in words, or what went wrong.
+    fn told(n_threads: usize, size: usize, first_batch: usize, broken: usize) -> Vec<String> {
+        let mut config = TrainConfig::from_toml(CONFIG).unwrap();
+        (config.dataset.reading_threads, config.train.batch_size) = (n_threads, size);
+        let dataset: Arc<dyn Dataset> = Arc::new(Cars { n_samples: 11, broken });
+        let batches = batches(&Arc::new(config), &dataset, 3, first_batch).unwrap();
+        let words = |batch: anyhow::Result<Vec<Prepared>>| match batch {
+            Ok(batch) => batch.iter().map(|p| format!("{:?};", p.pillars.features)).collect(),
+            Err(error) => error.to_string(),
+        };
+        batches.into_iter().map(words).collect()
+    }
+
+    #[test]
+    fn batches_are_the_same_for_any_number_of_readers_and_wherever_an_epoch_goes_on() {
+        let all = told(1, 3, 0, usize::MAX);
+        assert_eq!(all.len(), 3, "two samples are no batch");
+        assert!(all.windows(2).all(|pair| pair[0] != pair[1]));
+        for n_threads in [2, 5] {
+            assert_eq!(told(n_threads, 3, 0, usize::MAX), all);
+            assert_eq!(told(n_threads, 3, 2, usize::MAX), all[2..]);
+        }
+        assert!(told(2, 3, 3, usize::MAX).is_empty());
+    }
+
+    #[test]
+    fn a_sample_that_cannot_be_read_ends_the_epoch_in_its_place() {
+        let broken = shuffled_order(TrainConfig::from_toml(CONFIG).unwrap().train.seed, 3, 11)[5];
+        let sound = told(1, 2, 0, usize::MAX);
+        let told = told(3, 2, 0, broken);
+        assert_eq!(told[..2], sound[..2]);
+        assert_eq!(told[2..], [format!("sample {broken} is broken")]);
     }
 }

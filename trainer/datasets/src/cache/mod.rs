@@ -16,10 +16,10 @@ pub use shard::TARGET_SHARD_BYTES;
 use crate::check::Inspect;
 use crate::convert::{Converted, Staging};
 use crate::{Convention, Dataset, DatasetError, Kind, Sample, read_bytes};
-use pilotis_spec::Point;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use shard::{Shard, ShardWriter};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The file by which a cache is known.
@@ -111,6 +111,7 @@ pub fn write_cache(
 #[derive(Debug)]
 pub struct CachedDataset {
     convention: Option<Convention>,
+    rename: BTreeMap<String, String>,
     shards: Vec<Shard>,
     /// Shard, and place within, of every sample.
     places: Vec<(u32, u32)>,
@@ -161,7 +162,13 @@ impl CachedDataset {
         if places.len() as u64 != index.n_samples || places.is_empty() {
             return Err(refuse(format!("lists {} samples and names {}", index.n_samples, places.len())));
         }
-        Ok(Self { convention: index.convention, shards, places })
+        Ok(Self { convention: index.convention, rename: BTreeMap::new(), shards, places })
+    }
+
+    /// The same with other names of classes; from and to are in lower case.
+    #[must_use]
+    pub fn renamed(self, rename: BTreeMap<String, String>) -> Self {
+        Self { rename, ..self }
     }
 
     fn place(&self, idx: usize) -> Option<(&Shard, usize)> {
@@ -175,7 +182,13 @@ impl CachedDataset {
     pub fn read(&self, idx: usize) -> Result<Sample, DatasetError> {
         let n_samples = self.places.len();
         let (shard, place) = self.place(idx).ok_or(DatasetError::NoSample { idx, n_samples })?;
-        shard.read(place)
+        let mut sample = shard.read(place)?;
+        for object in &mut sample.objects {
+            if let Some(name) = self.rename.get(&object.class_name) {
+                object.class_name.clone_from(name);
+            }
+        }
+        Ok(sample)
     }
 }
 
@@ -196,10 +209,6 @@ impl Dataset for CachedDataset {
 impl Inspect for CachedDataset {
     fn kind(&self) -> Kind {
         Kind::Cache
-    }
-
-    fn stored_points(&self, idx: usize) -> Result<Vec<Point>, DatasetError> {
-        Ok(self.read(idx)?.points)
     }
 
     fn convention(&self) -> Option<Convention> {

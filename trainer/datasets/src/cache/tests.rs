@@ -54,10 +54,6 @@ impl Inspect for Made {
     fn kind(&self) -> Kind {
         Kind::Kitti
     }
-
-    fn stored_points(&self, idx: usize) -> Result<Vec<Point>, DatasetError> {
-        Ok(self.0[idx].points.clone())
-    }
 }
 
 fn written(n: usize, shard_bytes: usize) -> (tempfile::TempDir, PathBuf) {

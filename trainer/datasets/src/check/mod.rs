@@ -16,7 +16,7 @@ mod sample;
 #[cfg(test)]
 mod tests;
 
-pub use inspect::{Inspect, open};
+pub use inspect::{Inspect, OpenOptions, open};
 pub use report::{ClassReport, Fault, Quantiles, Report};
 
 use rayon::prelude::*;

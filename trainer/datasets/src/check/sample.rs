@@ -28,15 +28,22 @@ impl Looked {
     /// Opens a sample and looks at everything in it.
     pub(super) fn at(dataset: &dyn Inspect, idx: usize) -> Self {
         let mut looked = Self { name: dataset.name(idx).to_owned(), ..Self::default() };
+        let mut is_whole = false;
         match dataset.stored_points(idx) {
-            Ok(points) => {
+            Ok(Some(points)) => {
                 looked.n_points = points.len() as u64;
                 looked.n_not_finite = points.iter().filter(|p| !p.is_finite()).count() as u64;
             }
+            Ok(None) => is_whole = true,
             Err(error) => looked.faults.push(error.to_string()),
         }
         match dataset.load(idx) {
-            Ok(sample) => looked.look_at(&sample),
+            Ok(sample) => {
+                if is_whole {
+                    looked.n_points = sample.points.len() as u64;
+                }
+                looked.look_at(&sample);
+            }
             Err(error) => {
                 let text = format!("{error:#}");
                 // A cloud that cannot be read says so twice.

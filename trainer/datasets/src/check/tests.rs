@@ -1,7 +1,9 @@
 use super::*;
 use crate::Kind;
 use crate::nuscenes::fixture::Fixture;
-use pilotis_spec::PointLayout;
+use crate::nuscenes::{SweepStyle, Sweeps};
+use crate::waymo::{WaymoFrame, WaymoLabel, fixture};
+use pilotis_spec::{Point, PointLayout};
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +44,7 @@ fn kitti() -> tempfile::TempDir {
 }
 
 fn checked(root: &Path) -> Report {
-    check(open(root, None, None, None).unwrap().as_ref(), &|| {})
+    check(open(root, &OpenOptions::default()).unwrap().as_ref(), &|| {})
 }
 
 #[test]
@@ -94,7 +96,7 @@ fn points_and_boxes_are_counted_by_class() {
 #[test]
 fn the_report_is_the_same_for_any_number_of_threads_and_every_sample_is_a_step() {
     let folder = kitti();
-    let dataset = open(folder.path(), None, None, None).unwrap();
+    let dataset = open(folder.path(), &OpenOptions::default()).unwrap();
     let steps = AtomicU64::new(0);
     let run = |n_threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
@@ -116,11 +118,13 @@ fn the_report_is_the_same_for_any_number_of_threads_and_every_sample_is_a_step()
 fn a_split_is_looked_at_alone() {
     let folder = kitti();
     put(folder.path(), "ImageSets/train.txt", "000000\n");
-    let dataset = open(folder.path(), Some(Kind::Kitti), Some("train"), None).unwrap();
+    let split =
+        |kind, name: &str| OpenOptions { kind, split: Some(name.to_owned()), ..OpenOptions::default() };
+    let dataset = open(folder.path(), &split(Some(Kind::Kitti), "train")).unwrap();
     let report = check(dataset.as_ref(), &|| {});
     assert_eq!((report.n_samples, report.is_sound()), (1, true));
     assert!(report.to_string().ends_with("sound"), "{report}");
-    assert!(open(folder.path(), None, Some("nothing"), None).is_err());
+    assert!(open(folder.path(), &split(None, "nothing")).is_err());
 }
 
 #[test]
@@ -129,17 +133,18 @@ fn plain_folders_and_single_frames_are_checked_too() {
     let root = folder.path();
     put(root, "a.bin", records(&[[1.0, 2.0, 3.0, f32::NAN]]));
     put(root, "b.pcd", b"VERSION .7\nFIELDS x\n");
-    let error = open(root, None, None, None).err().unwrap().to_string();
+    let error = open(root, &OpenOptions::default()).err().unwrap().to_string();
     assert!(error.contains("no layout is stated"), "{error}");
-    let layout = PointLayout::kitti();
-    let report = check(open(root, None, None, Some(&layout)).unwrap().as_ref(), &|| {});
+    let laid_out = OpenOptions { layout: Some(PointLayout::kitti()), ..OpenOptions::default() };
+    let report = check(open(root, &laid_out).unwrap().as_ref(), &|| {});
     assert_eq!((report.format.as_str(), report.n_points_not_finite), ("folder", 1));
     assert!(
         matches!(&report.faults[..], [Fault { what, .. }] if what.contains("b.pcd")),
         "{:?}",
         report.faults
     );
-    assert!(open(root, Some(Kind::Folder), Some("train"), Some(&layout)).is_err());
+    let split = OpenOptions { kind: Some(Kind::Folder), split: Some("train".to_owned()), ..laid_out };
+    assert!(open(root, &split).err().unwrap().to_string().contains("dataset.split"));
     put(root, "c.pcd.bin", [0; 20]);
     let boxes = r#"{"categories": {"car": 0}, "lidar_path": "c.pcd.bin", "instances":
         [{"bbox_3d": [0, 0, 0, 4, 2, 1, 0], "bbox_label_3d": 0, "num_lidar_pts": 1, "velocity": null}]}"#;
@@ -174,5 +179,56 @@ fn nuscenes_tables_are_checked_with_the_sweeps_between_key_frames() {
     assert!(checked(fixture.root()).faults[0].what.contains("1b.pcd.bin"));
     // Tables that do not fit together are no dataset.
     fixture.set("sample", "s2", "scene_token", "nowhere");
-    assert!(open(fixture.root(), None, None, None).err().unwrap().to_string().contains("sample"), "no error");
+    assert!(
+        open(fixture.root(), &OpenOptions::default()).err().unwrap().to_string().contains("sample"),
+        "no error"
+    );
+}
+
+#[test]
+fn splits_of_waymo_are_looked_at_one_after_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let frame = |k: i64, labels: Vec<WaymoLabel>| WaymoFrame {
+        context_name: "s".to_owned(),
+        timestamp_micros: k,
+        points: (0..k).map(|i| Point { x: 10.0 + i as f32, z: 1.0, ..Point::default() }).collect(),
+        points_in_no_label_zones: Vec::new(),
+        labels,
+    };
+    let car = WaymoLabel {
+        type_idx: 1,
+        center: [10.5, 0.0, 1.0],
+        size: [4.0, 2.0, 1.5],
+        heading: 0.1,
+        velocity: [0.0; 2],
+        n_points: 9,
+        difficulty: 0,
+    };
+    let flat = WaymoLabel { type_idx: 2, size: [1.0, 1.0, 0.0], ..car.clone() };
+    fixture::write_segment(&root.join("training"), "a", &[frame(4, vec![car]), frame(2, vec![])]).unwrap();
+    fixture::write_segment(&root.join("validation"), "b", &[frame(3, vec![flat])]).unwrap();
+    let report = checked(root);
+    assert_eq!((report.format.as_str(), report.n_samples, report.n_broken), ("waymo", 3, 1));
+    assert_eq!((report.n_points, report.n_objects, report.classes["vehicle"].is_known), (9, 1, true));
+    let fault = &report.faults[0];
+    assert_eq!(fault.sample.as_deref(), Some("b/000"));
+    assert!(fault.what.contains("pedestrian") && fault.what.contains("metres"), "{}", fault.what);
+    let split = OpenOptions { split: Some("training".to_owned()), ..OpenOptions::default() };
+    let training = open(root, &split).unwrap();
+    assert_eq!((training.n_samples(), training.drive(1).as_deref()), (2, Some("a")));
+    assert!(training.load(2).unwrap_err().to_string().contains("no sample 2"));
+}
+
+#[test]
+fn options_that_a_format_has_no_use_for_are_refused() {
+    let folder = kitti();
+    let sweeps = Some(Sweeps { n_sweeps: 10, style: SweepStyle::Devkit });
+    for (options, said) in [
+        (OpenOptions { sweeps, ..OpenOptions::default() }, "sweeps"),
+        (OpenOptions { version: Some("v1.0".to_owned()), ..OpenOptions::default() }, "version"),
+    ] {
+        let error = open(folder.path(), &options).err().unwrap().to_string();
+        assert!(error.contains("kitti") && error.contains(said), "{error}");
+    }
 }

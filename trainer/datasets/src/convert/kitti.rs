@@ -25,13 +25,15 @@ Tr_imu_to_velo: 1 0 0 0 0 1 0 0 0 0 1 0
 ";
 
 /// KITTI's names for classes of other datasets. What is not here keeps its name if it is one of KITTI's own.
-const CLASSES: [(&str, &str); 6] = [
+const CLASSES: [(&str, &str); 7] = [
     ("bicycle", "Cyclist"),
     ("bus", "Misc"),
     ("construction_vehicle", "Misc"),
     ("motorcycle", "Misc"),
     ("trailer", "Misc"),
     ("other", "Misc"),
+    // Waymo's: mostly cars.
+    ("vehicle", "Car"),
 ];
 const OWN_CLASSES: [&str; 8] =
     ["car", "van", "truck", "pedestrian", "person_sitting", "cyclist", "tram", "misc"];

@@ -1,7 +1,7 @@
 //! From one layout to another.
 //!
-//! Samples are read as [`Dataset`](crate::Dataset) gives them, turned to the target's axes and scale, and written
-//! into a folder beside the target, which gets its name when everything is there.
+//! Samples are read as [`Dataset`](crate::Dataset) gives them, turned to the target's axes, origin and scale, and
+//! written into a folder beside the target, which gets its name when everything is there.
 //!
 //! Points inside of boxes are counted anew: sources count by rules of their own (by who reflected a beam, in boxes
 //! that are tilted), and a reader of the result should find what it says.
@@ -67,7 +67,7 @@ pub fn convert(
     }
     let Some(convention) = from.convention() else {
         let reason = format!(
-            "axes and intensity of a `{}` are not known; only a cache can be made of it",
+            "axes, origin and intensity of a `{}` are not known; only a cache can be made of it",
             from.kind()
         );
         return Err(DatasetError::Unsupported { setting: "kind", reason }.into());
@@ -93,10 +93,13 @@ fn is_for_validation(idx: usize) -> bool {
     idx % VALIDATION_EVERY == VALIDATION_EVERY - 1
 }
 
-/// Brings a sample to other axes and another scale, and counts the points in its boxes. Axes differ by quarter turns, so that nothing is rounded but
-/// yaw.
+/// Brings a sample to other axes, another origin and another scale, and counts the points in its boxes.
+///
+/// Axes differ by quarter turns, so that nothing is rounded but yaw, and heights where the origin moves. Intensities
+/// above the full scale, which only Waymo has, become the full scale.
 fn to_convention(sample: &mut Sample, from: Convention, to: Convention) {
     let factor = to.intensity_full_scale / from.intensity_full_scale;
+    let raise_m = from.raise_m(to);
     let same_axes = from.is_x_ahead == to.is_x_ahead;
     let turn = |[x, y]: [f32; 2]| match (same_axes, to.is_x_ahead) {
         (true, _) => [x, y],
@@ -110,10 +113,12 @@ fn to_convention(sample: &mut Sample, from: Convention, to: Convention) {
     };
     for point in &mut sample.points {
         [point.x, point.y] = turn([point.x, point.y]);
-        point.intensity *= factor;
+        point.z += raise_m;
+        point.intensity = (point.intensity * factor).min(to.intensity_full_scale);
     }
     for GroundTruth { bbox, velocity, n_points, .. } in &mut sample.objects {
         [bbox.center[0], bbox.center[1]] = turn([bbox.center[0], bbox.center[1]]);
+        bbox.center[2] += raise_m;
         *velocity = turn(*velocity);
         if !same_axes {
             bbox.yaw = normalize_yaw(bbox.yaw + turn_rad);

@@ -27,7 +27,7 @@ const STEP_US: u64 = 1_000_000;
 const SEED: u64 = 0;
 
 /// Categories for classes of datasets, and the attribute that the class implies.
-const CATEGORIES: [(&str, &str, Option<&str>); 13] = [
+const CATEGORIES: [(&str, &str, Option<&str>); 14] = [
     ("barrier", "movable_object.barrier", None),
     ("bicycle", "vehicle.bicycle", None),
     ("bus", "vehicle.bus.rigid", None),
@@ -41,6 +41,8 @@ const CATEGORIES: [(&str, &str, Option<&str>); 13] = [
     ("trailer", "vehicle.trailer", None),
     ("truck", "vehicle.truck", None),
     ("van", "vehicle.car", None),
+    // Waymo's: mostly cars.
+    ("vehicle", "vehicle.car", None),
 ];
 /// nuScenes' other categories: readers look all of them up.
 const OTHER_CATEGORIES: [&str; 13] = [

@@ -1,7 +1,8 @@
 use super::*;
-use crate::check::{check, open};
+use crate::check::{OpenOptions, check, open};
 use crate::kitti::KittiDataset;
 use crate::nuscenes::{CachePlace, NuscenesDataset, SweepStyle, Sweeps};
+use crate::waymo::{WaymoFrame, WaymoLabel, fixture};
 use crate::{Dataset, Kind};
 use pilotis_spec::{Box3d, Point, PointLayout};
 use std::collections::BTreeMap;
@@ -31,7 +32,7 @@ fn kitti() -> tempfile::TempDir {
 }
 
 fn converted(from: &Path, to: &Path, target: Target) -> Converted {
-    convert(open(from, None, None, None).unwrap().as_ref(), to, target, &|| {}).unwrap()
+    convert(open(from, &OpenOptions::default()).unwrap().as_ref(), to, target, &|| {}).unwrap()
 }
 
 fn assert_near(a: &Sample, b: &Sample, tolerance: f32) {
@@ -85,7 +86,7 @@ fn kitti_becomes_nuscenes_and_back_again() {
     // Labels say 2; in the last frame the car has moved away from one of them.
     assert_eq!([0, 5].map(|idx| after.load(idx).unwrap().objects[0].n_points), [2, 1]);
     for root in [&there, &back] {
-        assert!(check(open(root, None, None, None).unwrap().as_ref(), &|| {}).is_sound());
+        assert!(check(open(root, &OpenOptions::default()).unwrap().as_ref(), &|| {}).is_sound());
     }
     assert_eq!(fs::read_to_string(there.join("names.txt")).unwrap().lines().nth(2), Some("000002 20"));
 }
@@ -160,13 +161,14 @@ fn the_same_files_come_of_any_number_of_threads() {
 fn a_plain_folder_becomes_a_cache_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "clouds/a.bin", [0; 32]);
-    let layout = PointLayout::kitti();
-    let clouds = open(&folder.path().join("clouds"), Some(Kind::Folder), None, Some(&layout)).unwrap();
+    let (kind, layout) = (Some(Kind::Folder), Some(PointLayout::kitti()));
+    let options = OpenOptions { kind, layout, ..OpenOptions::default() };
+    let clouds = open(&folder.path().join("clouds"), &options).unwrap();
     let error = convert(clouds.as_ref(), &folder.path().join("kitti"), Target::Kitti, &|| {}).unwrap_err();
     assert!(error.to_string().contains("not known"), "{error}");
     assert!(!folder.path().join("kitti").exists());
     convert(clouds.as_ref(), &folder.path().join("cache"), Target::Cache, &|| {}).unwrap();
-    let cache = open(&folder.path().join("cache"), None, None, None).unwrap();
+    let cache = open(&folder.path().join("cache"), &OpenOptions::default()).unwrap();
     assert_eq!(cache.load(0).unwrap().points.len(), 2);
 }
 
@@ -177,15 +179,52 @@ fn a_broken_sample_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let to = folder.path().join("to");
     for target in [Target::Kitti, Target::Nuscenes, Target::Cache] {
-        let dataset = open(from.path(), None, None, None).unwrap();
+        let dataset = open(from.path(), &OpenOptions::default()).unwrap();
         let error = convert(dataset.as_ref(), &to, target, &|| {}).unwrap_err();
         assert!(error.to_string().contains("30.bin"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
     fs::create_dir(&to).unwrap();
     put(&to, "precious", b"x");
-    let dataset = open(from.path(), None, None, None).unwrap();
+    let dataset = open(from.path(), &OpenOptions::default()).unwrap();
     let error = convert(dataset.as_ref(), &to, Target::Kitti, &|| {}).unwrap_err().to_string();
     assert!(error.contains("is not an empty folder"), "{error}");
     assert!(to.join("precious").exists());
+}
+
+#[test]
+fn waymo_becomes_kitti_with_the_origin_at_the_sensor() {
+    let folder = tempfile::tempdir().unwrap();
+    let (from, to) = (folder.path().join("waymo"), folder.path().join("kitti"));
+    let point = |x: f32, z: f32, intensity: f32| Point { x, y: 2.0, z, intensity, time_lag: 0.0 };
+    let label = |type_idx: u8, x: f64| WaymoLabel {
+        type_idx,
+        center: [x, 2.0, 0.75],
+        size: [4.0, 2.0, 1.5],
+        heading: 0.5,
+        velocity: [3.0, 0.0],
+        n_points: 50,
+        difficulty: 1,
+    };
+    let frame = WaymoFrame {
+        context_name: "s".to_owned(),
+        timestamp_micros: 1,
+        points: vec![point(10.0, 0.75, 0.5), point(20.0, 0.0, 40.0)],
+        points_in_no_label_zones: vec![point(20.0, 0.0, 40.0)],
+        labels: vec![label(1, 10.0), label(3, 5.0), label(4, 20.0)],
+    };
+    fixture::write_segment(&from.join("training"), "a", &[frame]).unwrap();
+    let report = converted(&from, &to, Target::Kitti);
+    assert_eq!((report.n_samples, report.n_objects), (1, 2));
+    assert_eq!(report.left_out, BTreeMap::from([("sign".to_owned(), 1)]));
+    let sample = KittiDataset::open_all(&to, BTreeMap::new()).unwrap().load(0).unwrap();
+    let near = |a: f32, b: f32| (a - b).abs() < 1e-4;
+    let heights: Vec<f32> = sample.points.iter().map(|p| p.z).collect();
+    assert!(near(heights[0], 0.75 - 1.73) && near(heights[1], -1.73), "{heights:?}");
+    // What shines brighter than the full scale is as bright as that.
+    assert_eq!([sample.points[0].intensity, sample.points[1].intensity], [0.5, 1.0]);
+    let car = &sample.objects[0];
+    assert_eq!((car.class_name.as_str(), car.n_points), ("car", 1));
+    assert!(near(car.bbox.center[2], 0.75 - 1.73) && near(car.bbox.yaw, 0.5), "{car:?}");
+    assert_eq!(sample.objects[1].class_name, "cyclist");
 }

@@ -8,10 +8,13 @@
 //! The size of an image is that of `image_2/NAME.png`, or where there is none, that which usually
 //! goes with the calibration ([`Calibration::usual_image_size_px`]).
 //!
+//! Drives of frames are those of the development kit's `mapping`, where it is there.
+//!
 //! **Source**: KITTI object development kit, `readme.txt`; cropping as OpenPCDet's `get_fov_flag`.
 
 mod calibration;
 mod difficulty;
+mod drives;
 mod labels;
 mod lidar_box;
 mod results;
@@ -20,6 +23,8 @@ mod tests;
 
 pub use calibration::{Calibration, Camera, read_calibration};
 pub use difficulty::Difficulty;
+use drives::Drives;
+pub use drives::{MAPPING_FILE, ORDER_FILE};
 pub use labels::{DONT_CARE, LabelLine, LidarLabelLine, read_labels, read_lidar_labels};
 pub use lidar_box::LidarBox;
 pub(crate) use results::seen_in_image;
@@ -63,7 +68,8 @@ pub fn image_size(path: &Path) -> Result<[f64; 2], DatasetError> {
 }
 
 /// Which part of a frame is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum View {
     /// Whole where the frame has labels all around the sensor, else what camera 2 sees.
     #[default]
@@ -98,12 +104,14 @@ pub struct KittiDataset {
     names: Vec<String>,
     rename: BTreeMap<String, String>,
     view: View,
+    drives: Option<Drives>,
 }
 
 impl KittiDataset {
     /// Opens `root/ImageSets/SPLIT.txt`; class names of `rename` are in lower case.
     ///
-    /// **Errors**: a split that is not there, is empty, or names no frame in a line.
+    /// **Errors**: a split that is not there, is empty, or names no frame in a line; a `mapping` of drives that leads
+    /// nowhere or lacks a frame.
     pub fn open(root: &Path, split: &str, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
         let sets = root.join("ImageSets");
         if !is_name(split) {
@@ -120,12 +128,12 @@ impl KittiDataset {
         if names.is_empty() {
             return Err(DatasetError::File { path, reason: "names no frame".to_owned() });
         }
-        Ok(Self { training: root.join("training"), names, rename, view: View::default() })
+        Self::of_names(root, names, rename)
     }
 
     /// Opens every frame of `root/training` that has a cloud or labels, whatever the splits name.
     ///
-    /// **Errors**: none is there.
+    /// **Errors**: none is there; a `mapping` of drives as for [`open`](Self::open).
     pub fn open_all(root: &Path, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
         let training = root.join("training");
         let mut names = BTreeSet::new();
@@ -141,7 +149,19 @@ impl KittiDataset {
         if names.is_empty() {
             return Err(DatasetError::File { path: training, reason: "holds no frame".to_owned() });
         }
-        Ok(Self { training, names, rename, view: View::default() })
+        Self::of_names(root, names, rename)
+    }
+
+    fn of_names(
+        root: &Path,
+        names: Vec<String>,
+        rename: BTreeMap<String, String>,
+    ) -> Result<Self, DatasetError> {
+        let drives = Drives::of(root)?;
+        if let Some(drives) = &drives {
+            drives.check(&names)?;
+        }
+        Ok(Self { training: root.join("training"), names, rename, view: View::default(), drives })
     }
 
     /// The file that the points of a frame are read from; `None` past the end.
@@ -256,5 +276,9 @@ impl Dataset for KittiDataset {
 
     fn load(&self, idx: usize) -> anyhow::Result<Sample> {
         Ok(self.load_frame(idx)?.sample)
+    }
+
+    fn drive(&self, idx: usize) -> Option<String> {
+        self.drives.as_ref()?.of_name(self.name(idx)).map(str::to_owned)
     }
 }

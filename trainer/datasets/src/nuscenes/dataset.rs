@@ -101,4 +101,9 @@ impl Dataset for NuscenesDataset {
         }
         Ok(Sample { name: self.name(idx).to_owned(), points, objects })
     }
+
+    fn drive(&self, idx: usize) -> Option<String> {
+        let sample = *self.samples.get(idx)?;
+        Some(self.tables.scenes[self.tables.samples[sample].scene].name.clone())
+    }
 }

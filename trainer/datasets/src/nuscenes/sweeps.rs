@@ -18,9 +18,11 @@ use crate::DatasetError;
 use glam::{DAffine3, DMat3, DVec3};
 use pilotis_spec::Point;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::str::FromStr;
 
 /// Bytes of a record: x, y, z, intensity and ring as little-endian `f32`.
 pub(crate) const RECORD_BYTES: usize = 20;
@@ -41,6 +43,24 @@ pub enum SweepStyle {
     /// sweep's rotation: an error of centimetres where the vehicle turns, kept so that models meet what they were
     /// trained on.
     Mmdet3d,
+}
+
+impl fmt::Display for SweepStyle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Devkit => "devkit",
+            Self::Mmdet3d => "mmdet3d",
+        })
+    }
+}
+
+impl FromStr for SweepStyle {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Devkit, Self::Mmdet3d].into_iter().find(|style| style.to_string() == text);
+        known.ok_or_else(|| format!("`{text}` is neither `devkit` nor `mmdet3d`"))
+    }
 }
 
 /// How many sweeps become one cloud, and how.

@@ -1,6 +1,6 @@
 //! A frame as both versions have it, before and after its range images became points.
 
-use super::image::{Calibration, PixelPoses, RangeImage, append_points};
+use super::image::{Calibration, FramePoints, PixelPoses, RangeImage, append_points};
 use super::{TYPE_NAMES, WaymoSettings};
 use glam::{DMat4, DVec3};
 use pilotis_spec::Point;
@@ -40,6 +40,8 @@ pub struct WaymoFrame {
     pub timestamp_micros: i64,
     /// By LiDAR (top, front, left, right, rear), then by return, then by row and column; finite ones.
     pub points: Vec<Point>,
+    /// Those of no-label zones, whether [`points`](Self::points) has them or not: where objects are not labelled.
+    pub points_in_no_label_zones: Vec<Point>,
     /// Labelled objects in the order of the file.
     pub labels: Vec<WaymoLabel>,
 }
@@ -68,7 +70,7 @@ impl RawFrame {
     pub(super) fn into_frame(mut self, settings: &WaymoSettings) -> WaymoFrame {
         self.lasers.sort_by_key(|laser| laser.name);
         let vehicle_of_world = self.pose.inverse();
-        let mut points = Vec::new();
+        let mut points = FramePoints::default();
         let n_returns = if settings.second_returns { 2 } else { 1 };
         for laser in &self.lasers {
             let poses = laser.poses.as_ref().map(|poses| (poses, &vehicle_of_world));
@@ -83,7 +85,8 @@ impl RawFrame {
         WaymoFrame {
             context_name: self.context_name,
             timestamp_micros: self.timestamp_micros,
-            points,
+            points: points.given,
+            points_in_no_label_zones: points.in_no_label_zones,
             labels: labels.collect(),
         }
     }

@@ -135,6 +135,15 @@ pub(super) fn check_poses(poses: &PixelPoses, image: &RangeImage) -> Result<(), 
     Ok(())
 }
 
+/// The points of range images.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FramePoints {
+    /// All that are given.
+    pub(super) given: Vec<Point>,
+    /// Those in no-label zones, given or not.
+    pub(super) in_no_label_zones: Vec<Point>,
+}
+
 /// Adds the points of an image, row by row; pixels without a return and points that are not finite are left out.
 ///
 /// `poses` come with the motion from the world to the vehicle's frame.
@@ -143,7 +152,7 @@ pub(super) fn append_points(
     calibration: &Calibration,
     poses: Option<(&PixelPoses, &DMat4)>,
     drop_no_label_zones: bool,
-    points: &mut Vec<Point>,
+    points: &mut FramePoints,
 ) {
     let extrinsic = &calibration.extrinsic;
     let mounting = libm::atan2(extrinsic.x_axis.y, extrinsic.x_axis.x);
@@ -160,8 +169,7 @@ pub(super) fn append_points(
             let pixel = row * image.width + column;
             let v = &image.values[pixel * RANGE_CHANNELS..][..RANGE_CHANNELS];
             let range = f64::from(v[0]);
-            let is_left_out = drop_no_label_zones && v[3] > 0.0;
-            if range.is_nan() || range <= 0.0 || is_left_out {
+            if range.is_nan() || range <= 0.0 {
                 continue;
             }
             let ray = DVec3::new(cos * cos_up, sin * cos_up, sin_up);
@@ -172,8 +180,15 @@ pub(super) fn append_points(
             }
             let [x, y, z] = place.to_array().map(|v| v as f32);
             let point = Point { x, y, z, intensity: v[1], time_lag: 0.0 };
-            if point.is_finite() {
-                points.push(point);
+            if !point.is_finite() {
+                continue;
+            }
+            let is_in_zone = v[3] > 0.0;
+            if is_in_zone {
+                points.in_no_label_zones.push(point);
+            }
+            if !(is_in_zone && drop_no_label_zones) {
+                points.given.push(point);
             }
         }
     }

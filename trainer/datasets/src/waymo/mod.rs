@@ -9,6 +9,8 @@
 //!
 //! **Source**: `dataset.proto`, `label.proto`, the columns of version 2, and the official conversion of range images.
 
+#[cfg(any(test, feature = "fixtures"))]
+pub mod fixture;
 mod frame;
 mod image;
 pub mod label;
@@ -75,7 +77,7 @@ impl WaymoDataset {
             return Err(DatasetError::File { path: root.to_owned(), reason });
         }
         let folder = root.join(split);
-        let (source, names) = if folder.join(v2::VEHICLE_POSE).is_dir() {
+        let (source, names) = if is_version_2(&folder) {
             let segments = v2::Segments::open(&folder)?;
             let names = segments.names();
             (Source::V2(segments), names)
@@ -100,6 +102,12 @@ impl WaymoDataset {
             Source::V2(segments) => segments.load(idx, self.settings.second_returns),
         }?;
         Ok(raw.into_frame(&self.settings))
+    }
+
+    /// The sample that a frame is.
+    pub fn sample_of(&self, idx: usize, frame: &WaymoFrame) -> Sample {
+        let objects = frame.labels.iter().map(|label| self.ground_truth(label)).collect();
+        Sample { name: self.name(idx).to_owned(), points: frame.points.clone(), objects }
     }
 
     fn ground_truth(&self, label: &WaymoLabel) -> GroundTruth {
@@ -128,10 +136,31 @@ impl Dataset for WaymoDataset {
     }
 
     fn load(&self, idx: usize) -> anyhow::Result<Sample> {
-        let frame = self.load_frame(idx)?;
-        let objects = frame.labels.iter().map(|label| self.ground_truth(label)).collect();
-        Ok(Sample { name: self.names[idx].clone(), points: frame.points, objects })
+        Ok(self.sample_of(idx, &self.load_frame(idx)?))
     }
+
+    fn drive(&self, idx: usize) -> Option<String> {
+        let (segment, _) = self.names.get(idx)?.split_once('/')?;
+        Some(segment.to_owned())
+    }
+}
+
+/// Names of the folders below `root` that are splits of either version.
+pub fn splits(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| is_split(&entry.path()));
+    let mut names: Vec<String> = folders.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    names
+}
+
+/// Whether a folder looks like a split of either version.
+pub fn is_split(folder: &Path) -> bool {
+    is_version_2(folder) || files_in(folder, "tfrecord").is_ok_and(|files| !files.is_empty())
+}
+
+fn is_version_2(folder: &Path) -> bool {
+    folder.join(v2::VEHICLE_POSE).is_dir()
 }
 
 /// Files of a folder with this ending, by name.

@@ -290,13 +290,17 @@ fn forest(out: &mut String, comparison: &Comparison) {
     out.push_str("</svg></figure>\n");
 }
 
+/// More figures of a benchmark than this are shown on demand: KITTI has a hundred.
+const N_OPEN_FIGURES: usize = 24;
+
 fn official(out: &mut String, run: &Run) {
     out.push_str("<h2 id=\"official\">Official figures</h2>\n");
     let row = |(name, value): (&String, &Option<f64>)| {
         (vec![Cell::of(name.clone()), Cell::of(digits(*value, 4))], false)
     };
     let rows: Vec<_> = run.figures().iter().map(row).collect();
-    out.push_str("<div class=\"half\">");
+    let is_open = if rows.len() > N_OPEN_FIGURES { "" } else { " open" };
+    push!(out, "<details{is_open}><summary>All {} figures</summary>\n<div class=\"half\">", rows.len());
     table(out, "Official figures", &["figure", "value"], &rows);
-    out.push_str("</div>\n");
+    out.push_str("</div></details>\n");
 }

@@ -2,9 +2,11 @@
 
 mod kitti;
 mod nuscenes;
+mod waymo;
 
 pub use kitti::{KITTI_RESULTS_FOLDER, KittiResults};
 pub use nuscenes::{AttributeRule, NUSCENES_RESULTS_FILE, NuscenesResults};
+pub use waymo::{WAYMO_GROUND_TRUTHS_FILE, WAYMO_PREDICTIONS_FILE, WaymoResults};
 
 use pilotis_spec::Detection;
 use std::path::Path;
@@ -20,6 +22,8 @@ pub enum Official {
     Kitti(KittiResults),
     /// nuScenes.
     Nuscenes(Box<NuscenesResults>),
+    /// Waymo.
+    Waymo(WaymoResults),
 }
 
 impl Official {
@@ -31,6 +35,7 @@ impl Official {
             Self::Absent => Ok(()),
             Self::Kitti(results) => results.add(name, detections),
             Self::Nuscenes(results) => results.add(idx, name, detections),
+            Self::Waymo(results) => results.add(idx, detections),
         }
     }
 
@@ -42,6 +47,7 @@ impl Official {
             Self::Absent => Ok(None),
             Self::Kitti(results) => results.finish(out).map(Some),
             Self::Nuscenes(results) => results.finish(out).map(Some),
+            Self::Waymo(results) => results.finish(out).map(Some),
         }
     }
 }

@@ -12,19 +12,21 @@ use anyhow::{Context, Result};
 use camera::Calibration;
 use frame::{SimulatedFrame, SimulatedObject, observe, wrap};
 use glam::Vec3;
+use pilotis_datasets::kitti::{MAPPING_FILE, ORDER_FILE};
 use rayon::prelude::*;
 use std::f32::consts::FRAC_PI_2;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "training/velodyne",
     "training/velodyne_reduced",
     "training/label_2",
     "training/calib",
     "training/label_velo",
     "ImageSets",
+    "mapping",
 ];
 
 /// Each fifth drive is for validation: frames of one drive are alike.
@@ -95,7 +97,8 @@ fn readme_text(world: &str) -> String {
          | `training/calib` | calibration, one for all frames |\n\
          | `training/label_velo` | every object with a return: `type x y z l w h yaw n_points`; geometric centre in the \
          LiDAR frame, metres, yaw in radians counter-clockwise from +x |\n\
-         | `ImageSets` | `train.txt`, `val.txt` (the frames of each fifth drive), `all.txt` |\n"
+         | `ImageSets` | `train.txt`, `val.txt` (the frames of each fifth drive), `all.txt` |\n\
+         | `mapping` | as in KITTI's development kit: which drive each frame is of |\n"
     )
 }
 
@@ -158,8 +161,8 @@ fn label_line(object: &SimulatedObject, calibration: &Calibration) -> Option<Str
     ))
 }
 
-/// Lists the complete frames of a folder in `ImageSets`.
-pub(super) fn write_image_sets(out: &Path, cut: Cut) -> Result<()> {
+/// Lists the complete frames of a folder in `ImageSets`, and the drives of all up to the last one in `mapping`.
+pub(super) fn write_lists(out: &Path, cut: Cut) -> Result<()> {
     let folder = out.join("training/label_velo");
     let mut frames: Vec<u64> = Vec::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot list {}", folder.display()))? {
@@ -179,5 +182,14 @@ pub(super) fn write_image_sets(out: &Path, cut: Cut) -> Result<()> {
     ] {
         write_atomically(&out.join("ImageSets").join(name), text.as_bytes())?;
     }
-    Ok(())
+    let n_frames = frames.last().map_or(0, |last| last + 1);
+    let mut lines = String::new();
+    for idx in 0..n_frames {
+        let (drive, frame) = (idx / cut.n_frames, idx % cut.n_frames);
+        writeln!(lines, "simulated simulated_drive_{drive:04} {frame:010}")?;
+    }
+    let order: Vec<String> = (1..=n_frames).map(|number| number.to_string()).collect();
+    let folder = out.join("mapping");
+    write_atomically(&folder.join(MAPPING_FILE), lines.as_bytes())?;
+    write_atomically(&folder.join(ORDER_FILE), order.join(",").as_bytes())
 }

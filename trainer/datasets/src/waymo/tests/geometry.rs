@@ -1,6 +1,6 @@
 //! Points of a range image against trigonometry by hand.
 
-use super::super::image::append_points;
+use super::super::image::{FramePoints, append_points};
 use super::super::{Calibration, PixelPoses, RangeImage};
 use super::synthetic::motion;
 use glam::DMat4;
@@ -39,9 +39,9 @@ fn points(
     rows: &[f64; HEIGHT],
     poses: Option<(&PixelPoses, &DMat4)>,
 ) -> Vec<Point> {
-    let mut points = Vec::new();
+    let mut points = FramePoints::default();
     append_points(&wall(rows), calibration, poses, false, &mut points);
-    points
+    points.given
 }
 
 /// Where the beams of the first row meet the wall, and so on.
@@ -144,9 +144,9 @@ fn roll_pitch_and_yaw_turn_about_x_then_y_then_z() {
         };
         // The only column looks along azimuth 0.
         let image = RangeImage::new(&[1, 1, 4], vec![2.0, 0.0, 0.0, 0.0]).unwrap();
-        let mut points = Vec::new();
+        let mut points = FramePoints::default();
         append_points(&image, &calibration, Some((&poses, &DMat4::IDENTITY)), false, &mut points);
-        [points[0].x, points[0].y, points[0].z]
+        [points.given[0].x, points.given[0].y, points.given[0].z]
     };
     let close = |a: [f32; 3], b: [f32; 3]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
     assert!(close(pose(angle, 0.0, 0.0), [2.0, 0.0, 0.0]));

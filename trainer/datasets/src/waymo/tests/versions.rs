@@ -61,6 +61,21 @@ fn returns_and_no_label_zones_are_taken_as_set() {
 }
 
 #[test]
+fn points_of_no_label_zones_are_known_whether_they_are_given_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    write_v1(&folder.path().join("train"), &segment());
+    let of = |drop_no_label_zones: bool| {
+        let settings = WaymoSettings { second_returns: false, drop_no_label_zones };
+        open(folder.path(), "train", settings).load_frame(0).unwrap()
+    };
+    let (all, dropped) = (of(false), of(true));
+    assert_eq!(all.points_in_no_label_zones, dropped.points_in_no_label_zones);
+    let in_zones = &all.points_in_no_label_zones;
+    assert_eq!(all.points.len(), dropped.points.len() + in_zones.len());
+    assert!(in_zones.iter().all(|p| all.points.contains(p) && !dropped.points.contains(p)));
+}
+
+#[test]
 fn objects_have_names_levels_and_velocities_along_the_vehicle() {
     let folder = tempfile::tempdir().unwrap();
     write_v1(&folder.path().join("train"), &segment());
