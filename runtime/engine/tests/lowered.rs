@@ -11,9 +11,10 @@ use pilotis_network::onnx::{OnnxMeta, to_onnx};
 use pilotis_network::{Calibration, Conv, Lowering, Network, Op, Precision, lower};
 use pilotis_runtime::device::native_parts::Places;
 use pilotis_runtime::device::onnxruntime::{Library, Rewriting, Session, TensorShape};
+use pilotis_runtime::device::trt;
 use pilotis_runtime::head::Head;
 use pilotis_runtime::head::onnxruntime::OnnxRuntimeHead;
-use pilotis_runtime::head::tensorrt::{RangeMeter, read_network};
+use pilotis_runtime::head::tensorrt::{Lowered, RangeMeter, read_network};
 use pilotis_runtime::points::CloudView;
 use pilotis_runtime::{EngineBuilder, OnMismatch, Package};
 use pilotis_spec::Manifest;
@@ -299,4 +300,27 @@ fn ranges_are_the_largest_values_of_all_clouds() {
     let twice = meter.finish().unwrap();
     assert!(twice.amax.iter().all(|(name, amax)| *amax >= once.amax[name]));
     assert!(RangeMeter::build(&package, 1).unwrap().finish().is_err(), "no cloud is no calibration");
+}
+
+#[test]
+fn the_calibration_that_is_given_is_the_one_that_scales() {
+    let Some(package) = package() else { return };
+    let library = match trt::Library::open(trt::Flavour::Rtx) {
+        Ok(library) => library,
+        Err(e) => {
+            eprintln!("skipped: {e}");
+            return;
+        }
+    };
+    let lower_with =
+        |given: Option<&Calibration>| Lowered::of(&package, Precision::Int8, &[89], given, library);
+    let measured = calibration(&package);
+    let doubled = Calibration { amax: measured.amax.iter().map(|(n, a)| (n.clone(), a * 2.0)).collect() };
+    let of = |given| lower_with(Some(given)).unwrap().key.onnx_sha256;
+    assert!(of(&measured) == of(&measured) && of(&measured) != of(&doubled));
+    let missing = lower_with(None).unwrap_err().to_string();
+    assert!(missing.contains("calibration.toml"), "the shipped package has none: {missing}");
+    let other = Calibration { amax: BTreeMap::from([("canvas".to_owned(), 1.0)]) };
+    let said = lower_with(Some(&other)).unwrap_err().to_string();
+    assert!(said.contains("another network"), "{said}");
 }

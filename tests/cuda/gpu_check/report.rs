@@ -206,5 +206,7 @@ mod tests {
         });
         assert_eq!(std::fs::read_to_string(&path).unwrap(), report.text());
         assert!(!report.text().contains("NOT FINISHED"));
+        // A step that panics is caught, so that what it found stands in its verdict only.
+        assert_eq!(report.verdict(), Verdict::Passed, "{}", report.text());
     }
 }

@@ -10,13 +10,16 @@ use pilotis_cuda_tests::counting::{Counting, n_allocations};
 use pilotis_cuda_tests::{Answers, cases, engine};
 use pilotis_network::onnx::{OnnxMeta, to_onnx};
 use pilotis_network::{Conv, Network, Node, Op, Precision, Weight};
-use pilotis_runtime::device::cuda::Device;
+use pilotis_runtime::device::cuda::{Arena, Device, DeviceFault, Plan, Slot, Stream};
 use pilotis_runtime::device::native_parts::{NATIVE_DIR_VARIABLE, Places, TENSORRT_VARIABLE};
-use pilotis_runtime::device::trt::{Engine as TrtEngine, Flavour, Library};
+use pilotis_runtime::device::trt::{Engine as TrtEngine, Flavour, Library, Memory};
 use pilotis_runtime::head::device::DeviceHead;
-use pilotis_runtime::head::tensorrt::{Lowered, PLAN_DIR_VARIABLE, PlanCache, TensorRtHead, tensorrt};
+use pilotis_runtime::head::tensorrt::{
+    Calibration, Lowered, PLAN_DIR_VARIABLE, PlanCache, RangeMeter, TensorRtHead, tensorrt,
+};
 use pilotis_runtime::{
-    CanvasFormat, CloudView, DeviceChoice, Engine, EngineBuilder, OnDeviceLost, OnMismatch, Package,
+    BuildError, BuildErrorKind, CanvasFormat, CloudView, DeviceChoice, Engine, EngineBuilder, OnDeviceLost,
+    OnMismatch, Package,
 };
 use pilotis_spec::{FrameErrorCode, Manifest, Point};
 use std::path::{Path, PathBuf};
@@ -231,7 +234,8 @@ fn a_plan_and_its_kernels_are_made_once_and_kept_by_key() {
     assert_eq!((stage.count("build"), stage.count("cache_bytes")), (1, 1));
     assert_eq!(head.canvas_format(), CanvasFormat { channels_last: true, half: true });
     assert_eq!(head.workspace_bytes(), 256_000);
-    drop(head);
+    // In a thread where no device was ever current.
+    std::thread::spawn(move || drop(head)).join().unwrap();
     drop(build(Precision::Fp16).unwrap());
     assert_eq!((stage.count("build"), stage.count("engine_load")), (1, 2), "the plan is kept");
     // What the library compiled for the card is offered the second time.
@@ -354,6 +358,38 @@ fn the_cpu_takes_over_from_tensorrt_when_the_card_is_lost() {
 }
 
 #[test]
+fn what_a_lost_card_has_drawn_is_not_what_the_cpu_looks_at() {
+    let test = "what_a_lost_card_has_drawn_is_not_what_the_cpu_looks_at";
+    let native = Places::from_env().onnxruntime();
+    let Ok(onnxruntime) = native else {
+        println!("skipped: {}", native.unwrap_err());
+        return;
+    };
+    let onnxruntime = onnxruntime.to_str().unwrap();
+    // Building waits a few times, and a frame around a network on the host twice.
+    let variables =
+        [("PILOTIS_EMULATOR_FAULT", "cuStreamSynchronize:700:30"), ("ORT_DYLIB_PATH", onnxruntime)];
+    let Some(stage) = alone(test, &variables) else { return };
+    let builder = || EngineBuilder::new().on_mismatch(OnMismatch::Flag);
+    let on_card = builder().device(DeviceChoice::Cuda).on_device_lost(OnDeviceLost::UseCpu);
+    let (mut card, mut cpu) =
+        (on_card.build(&stage.package).unwrap(), builder().build(&stage.package).unwrap());
+    let (mut n_on_card, mut n_lost) = (0, 0);
+    for cloud in stage.clouds().iter().cycle().take(21) {
+        let cloud = CloudView::from_points(cloud);
+        let (found, expected) = (card.infer(&cloud).unwrap().report, cpu.infer(&cloud).unwrap().report);
+        let is_lost = found.flags.contains(pilotis_spec::FrameFlags::DEVICE_LOST);
+        (n_lost, n_on_card) = (n_lost + usize::from(is_lost), n_on_card + usize::from(!is_lost));
+        assert_eq!((found.n_pillars, found.n_boxes), (expected.n_pillars, expected.n_boxes));
+        assert_eq!(card.last_frame().map_or(0, |f| f.n_left_over), 0, "frame {n_lost} on the CPU");
+        for idx in 0..stage.tensors.len() {
+            assert!(card.copy_tensor(idx).unwrap() == cpu.last_tensor(idx), "tensor {idx}, lost: {is_lost}");
+        }
+    }
+    assert!(n_on_card > 0 && n_lost > 1, "{n_on_card} {n_lost}");
+}
+
+#[test]
 fn a_plan_of_anything_else_is_refused_with_the_librarys_words() {
     let test = "a_plan_of_anything_else_is_refused_with_the_librarys_words";
     let Some(stage) = alone(test, &[]) else { return };
@@ -364,4 +400,90 @@ fn a_plan_of_anything_else_is_refused_with_the_librarys_words() {
     let mut engine = TrtEngine::load(library, &device, b"PLAN OF A DOUBLE").unwrap();
     assert!(engine.inspect().unwrap().contains("layers"));
     assert_eq!(engine.tensors().len(), 1 + stage.tensors.len());
+}
+
+#[test]
+fn memory_and_streams_are_checked_before_the_library_sees_them() {
+    let test = "memory_and_streams_are_checked_before_the_library_sees_them";
+    if alone(test, &[]).is_none() {
+        return;
+    }
+    let (device, library) = (Device::open_first().unwrap(), Library::open(Flavour::Rtx).unwrap());
+    let context = || {
+        let engine = TrtEngine::load(library, &device, b"PLAN OF A DOUBLE").unwrap();
+        engine.into_context(&[]).unwrap()
+    };
+    let infos = context().tensors().to_vec();
+    let mut plan = Plan::new(&["frame"]);
+    let slots: Vec<Slot<u8>> =
+        infos.iter().map(|t| plan.keep("tensor", usize::try_from(t.size_bytes).unwrap())).collect();
+    let workspace: Slot<u8> = plan.keep("workspace", 256_000);
+    let arena = Arena::allocate(&device, &plan).unwrap();
+    let whole = |slot: Slot<u8>| arena.span(slot, 0..slot.len()).unwrap();
+    let memory = || Memory {
+        workspace: Some(whole(workspace)),
+        tensors: infos.iter().map(|t| t.name.clone()).zip(slots.iter().map(|s| whole(*s))).collect(),
+    };
+    let refuse = |change: &dyn Fn(&mut Memory)| {
+        let mut changed = memory();
+        change(&mut changed);
+        let error = context().bind(changed).unwrap_err();
+        assert_eq!(error.kind(), BuildErrorKind::Mismatch);
+        error.to_string()
+    };
+    for idx in 0..infos.len() {
+        let name = infos[idx].name.to_str().unwrap();
+        let said = refuse(&|m| drop(m.tensors.remove(idx)));
+        assert!(said.contains(name) && said.contains("no place"), "{said}");
+        let one_less = arena.span(slots[idx], 0..slots[idx].len() - 1).unwrap();
+        let said = refuse(&|m| m.tensors[idx].1 = one_less.clone());
+        assert!(said.contains(name) && said.contains("are there"), "{said}");
+    }
+    let said = refuse(&|m| m.workspace = None);
+    assert!(said.contains("too little to work in"), "{said}");
+    let said = refuse(&|m| m.workspace = arena.span(workspace, 0..255_999));
+    assert!(said.contains("too little to work in"), "{said}");
+
+    let mut bound = context().bind(memory()).unwrap();
+    let other = Device::open(device.info().ordinal).unwrap();
+    let mut elsewhere = Stream::new(&other).unwrap();
+    assert_eq!(bound.enqueue(&mut elsewhere), Err(DeviceFault::INVALID_HANDLE));
+    let mut stream = Stream::new(&device).unwrap();
+    bound.enqueue(&mut stream).unwrap();
+    stream.synchronize().unwrap();
+}
+
+/// The ranges of a network of one convolution a tensor with these numbers.
+fn ranges(weight: f32, bias: f32) -> Result<Calibration, BuildError> {
+    let manifest = manifest();
+    let mut network = network(&manifest);
+    for node in &mut network.nodes {
+        if let Op::Conv(conv) = &mut node.op {
+            conv.weight.values.fill(weight);
+            conv.bias.fill(bias);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let onnx = to_onnx(&network, &OnnxMeta::default()).unwrap();
+    let package = cases::package_of(manifest, SEED, &onnx, folder.path());
+    let mut meter = RangeMeter::build(&package, 1)?;
+    for kind in 0..7 {
+        meter.add(&CloudView::from_points(&cases::cloud(package.manifest(), kind, SEED))).unwrap();
+    }
+    meter.finish()
+}
+
+#[test]
+fn ranges_are_magnitudes_and_what_overflows_is_refused() {
+    if let Err(missing) = Places::from_env().onnxruntime() {
+        println!("skipped: {missing}");
+        return;
+    }
+    let measured = ranges(0.0, -0.75).unwrap();
+    let of_outputs = measured.amax.iter().filter(|(name, _)| *name != "canvas");
+    assert!(of_outputs.clone().count() > 0);
+    assert!(of_outputs.clone().all(|(_, amax)| amax.to_bits() == 0.75_f32.to_bits()), "{measured:?}");
+    assert!(measured.amax["canvas"] > 0.0);
+    let said = ranges(3e38, f32::MAX).unwrap_err().to_string();
+    assert!(said.contains("cannot be calibrated") && said.contains("inf"), "{said}");
 }
