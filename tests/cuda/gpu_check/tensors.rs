@@ -19,7 +19,7 @@ fn tolerance(precision: Precision) -> Tolerance {
         Precision::Fp32 => Tolerance { same: 1e-4, fp32: 1e-4 },
         Precision::Fp16 => Tolerance { same: 2e-2, fp32: 2e-2 },
         Precision::Int8 => Tolerance { same: 0.1, fp32: 0.3 },
-        Precision::Fp8 => Tolerance { same: 0.1, fp32: 0.3 },
+        Precision::Fp8 => Tolerance { same: 0.1, fp32: 0.15 },
     }
 }
 
