@@ -121,7 +121,8 @@ static void capture() {
         void *graph = nullptr, *executable = nullptr;
         printf("%d ", call("cuStreamBeginCapture_v2", stream, 1));
         need("cuMemsetD8Async", at, (unsigned char)i, (size_t)4, stream);
-        printf("%d %d ", call("cuStreamEndCapture", stream, &graph), graph != nullptr);
+        int ended = call("cuStreamEndCapture", stream, &graph);
+        printf("%d %d ", ended, graph != nullptr);
         if (!graph) continue;
         printf("%d ", call("cuGraphInstantiateWithFlags", &executable, graph, 0ull));
         need("cuGraphDestroy", graph);
