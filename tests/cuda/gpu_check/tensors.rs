@@ -137,9 +137,9 @@ mod tests {
         assert_eq!(of(&[f32::NAN, 1.0], &[f32::NAN, 1.0]), Difference::default());
         assert_eq!(of(&[f32::INFINITY], &[f32::INFINITY]), Difference::default());
         for (found, expected) in [(f32::NAN, 1.0), (1.0, f32::NAN), (1.0, f32::INFINITY), (0.5, 0.0)] {
-            assert_eq!(of(&[found], &[expected]).deviation, f64::INFINITY, "{found} and {expected}");
+            assert!(of(&[found], &[expected]).deviation.is_infinite(), "{found} and {expected}");
         }
-        assert_eq!(of(&[1.0], &[1.0, 2.0]).deviation, f64::INFINITY);
+        assert!(of(&[1.0], &[1.0, 2.0]).deviation.is_infinite());
         // The worst of several clouds stays.
         let mut both = of(&[3.0, 4.5], &[3.0, 4.0]);
         both.add(&[1.0], &[1.0]);
