@@ -131,7 +131,12 @@ fn centers(classes: &[&str], grid: &Grid, rng: &mut impl Rng) -> HeadLayout {
 }
 
 /// A package of a manifest with drawn weights, written and read as every package is.
-pub fn package(mut manifest: Manifest, seed: u64, folder: &Path) -> Package {
+pub fn package(manifest: Manifest, seed: u64, folder: &Path) -> Package {
+    package_of(manifest, seed, b"no network: its tensors are replayed", folder)
+}
+
+/// The same with a network that can be read.
+pub fn package_of(mut manifest: Manifest, seed: u64, onnx: &[u8], folder: &Path) -> Package {
     let rng = &mut generator(2, seed);
     let mut tensors = Vec::new();
     for (i, (n_in, n_out)) in manifest.bev.linear_shapes().into_iter().enumerate() {
@@ -149,7 +154,7 @@ pub fn package(mut manifest: Manifest, seed: u64, folder: &Path) -> Package {
         .map(|(name, shape, bytes)| (name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     let mut files = BTreeMap::from([
         (ENCODER_FILE.to_owned(), serialize(views, None).unwrap()),
-        ("head.fp32.onnx".to_owned(), b"no network: its tensors are replayed".to_vec()),
+        ("head.fp32.onnx".to_owned(), onnx.to_vec()),
     ]);
     manifest.files = files.iter().map(|(name, bytes)| (name.clone(), sha256_hex(bytes))).collect();
     files.insert(MANIFEST_FILE.to_owned(), manifest.to_toml().unwrap().into_bytes());

@@ -172,12 +172,26 @@ impl Engine {
     }
 
     /// A raw tensor of the last frame, in the order of [`pilotis_spec::HeadLayout::tensors`]; empty for
-    /// a network on a card, whose tensors stay there.
+    /// a network on a card, whose tensors stay there: [`Engine::copy_tensor`] fetches them.
     pub fn last_tensor(&self, idx: usize) -> &[f32] {
         if self.device_head().is_some() && !self.is_on_stand_in() {
             return &[];
         }
         self.head.as_ref().map_or(&[], |head| head.tensor(idx))
+    }
+
+    /// The same, copied out of wherever it lies: out of the card's memory too, where it stays until the next
+    /// frame. For looking at a network, not for frames.
+    ///
+    /// **Allocation and synchronisation**: both. **Errors**: those of the device.
+    pub fn copy_tensor(&mut self, idx: usize) -> Result<Vec<f32>, FrameError> {
+        let is_on_stand_in = self.is_on_stand_in();
+        match &mut self.stages {
+            Stages::Cuda(stages) if stages.device_head().is_some() && !is_on_stand_in => {
+                stages.copy_tensor(idx)
+            }
+            _ => Ok(self.last_tensor(idx).to_vec()),
+        }
     }
 
     fn device_head(&self) -> Option<&dyn DeviceHead> {

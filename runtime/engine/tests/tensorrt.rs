@@ -75,6 +75,19 @@ fn plans_are_built_without_a_card() {
 }
 
 #[test]
+fn a_key_says_everything_that_a_plan_depends_on() {
+    let Some(library) = library(Flavour::Rtx) else { return };
+    for precision in [Precision::Fp32, Precision::Fp16] {
+        let key = lowered(library, precision, &[86, 89]).key;
+        assert_eq!((key.precision.as_str(), key.targets.as_slice()), (precision.name(), [86, 89].as_slice()));
+        assert_eq!(key.library, library.describe());
+        assert!(key.library.ends_with(&library.version()), "another version is another key: {}", key.library);
+        let canvas = if precision == Precision::Fp16 { "channels_last_by_8" } else { "channels_last" };
+        assert_eq!(key.canvas, canvas);
+    }
+}
+
+#[test]
 fn one_plan_can_be_for_several_cards() {
     let Some(library) = library(Flavour::Rtx) else { return };
     let file = lowered(library, Precision::Fp16, &[86, 89]).build(library).unwrap();

@@ -1,14 +1,13 @@
 //! Frames: graphs against plain launches, memory, and the long run.
 
-use crate::Subject;
-use crate::network::engine;
+use crate::network::{Stopped, Subject, canvas_format};
 use crate::report::Section;
 use pilotis_runtime::device::cuda::nvml;
 use pilotis_runtime::head::tensorrt::Precision;
 use pilotis_runtime::report::latency::{Latency, Percentiles};
-use pilotis_runtime::{BuildError, CanvasFormat, CloudFile, Engine, device_memory};
+use pilotis_runtime::{CloudFile, Engine, device_memory};
 use pilotis_spec::{Detection, Stage};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Frames that are compared between a graph and plain launches.
 const N_COMPARED: usize = 200;
@@ -19,119 +18,131 @@ const READING_STEP: usize = 250;
 fn bits(detections: &[Detection]) -> Vec<u32> {
     let of = |d: &Detection| {
         let b = &d.bbox;
-        let numbers = [b.center, b.size].concat();
-        let numbers = numbers.into_iter().chain([b.yaw, d.score]).map(f32::to_bits);
-        numbers.chain([d.class_idx]).collect::<Vec<_>>()
+        let numbers = [b.center.as_slice(), &b.size, &d.velocity, &[b.yaw, d.score]].concat();
+        numbers.into_iter().map(f32::to_bits).chain([d.class_idx]).collect::<Vec<_>>()
     };
     detections.iter().flat_map(of).collect()
 }
 
-fn answer(engine: &mut Engine, cloud: &CloudFile) -> Result<Vec<u32>, String> {
-    engine.infer(&cloud.view()).map(|frame| bits(frame.detections)).map_err(|e| e.to_string())
+fn answer(engine: &mut Engine, cloud: &CloudFile) -> Result<Vec<u32>, Stopped> {
+    Ok(engine.infer(&cloud.view()).map(|frame| bits(frame.detections)).map_err(|e| e.to_string())?)
 }
 
-pub(crate) fn graph_equals_plain_launches(subject: &Subject) -> Section {
-    let mut section = Section::new("A captured graph against plain launches");
-    let n = if subject.is_emulated { subject.n_frames } else { N_COMPARED };
-    let mut run = || -> Result<usize, BuildError> {
-        let mut graph = engine(subject, Precision::Fp16, true)?;
-        let mut plain = engine(subject, Precision::Fp16, false)?;
-        section.say(format!("{}; {}", graph.describe_stages(), plain.describe_stages()));
-        let mut n_equal = 0;
-        for i in 0..n {
-            // Not in turn: what an earlier frame left would show.
-            let cloud = &subject.clouds[i * i % subject.clouds.len()];
-            n_equal += usize::from(answer(&mut graph, cloud) == answer(&mut plain, cloud));
-        }
-        Ok(n_equal)
-    };
-    match run() {
-        Ok(n_equal) => {
-            section.require(n_equal == n, format!("{n_equal} of {n} frames have equal bits"));
-            section
-        }
-        Err(e) => section.failed(e),
+pub(crate) fn graph_equals_plain(subject: &Subject, section: &mut Section) -> Result<(), Stopped> {
+    let n = if subject.is_emulated() { subject.n_frames() } else { N_COMPARED };
+    let mut graph = subject.on_card(Precision::Fp16, true, 0)?;
+    let mut plain = subject.on_card(Precision::Fp16, false, 0)?;
+    // Plain launches against plain launches would show nothing.
+    let said = graph.describe_stages();
+    section.require(said.ends_with("one graph a frame"), format!("one engine: {said}"));
+    let said = plain.describe_stages();
+    section.require(said.ends_with("plain launches, as asked for"), format!("the other: {said}"));
+    let (mut n_equal, mut n_boxes) = (0, 0);
+    for i in 0..n {
+        // Not in turn: what an earlier frame left would show.
+        let cloud = &subject.clouds[i * i % subject.clouds.len()];
+        let (of_graph, of_plain) = (answer(&mut graph, cloud)?, answer(&mut plain, cloud)?);
+        n_equal += usize::from(of_graph == of_plain);
+        n_boxes += usize::from(!of_graph.is_empty());
     }
+    section.require(n_equal == n, format!("{n_equal} of {n} frames have equal bits"));
+    section.require(n_boxes > 0, format!("{n_boxes} of them have boxes"));
+    Ok(())
 }
 
-pub(crate) fn memory(subject: &Subject) -> Section {
-    let mut section = Section::new("Device memory");
-    let mut run = || -> Result<(), BuildError> {
-        let free = || subject.device.memory().map(|m| m.free_bytes);
-        let before = free()?;
-        let engine = engine(subject, Precision::Fp16, true)?;
-        let taken = before.saturating_sub(free()?);
-        let canvas = CanvasFormat { channels_last: true, half: true };
-        let planned = device_memory(subject.package.manifest(), canvas, 0)?;
-        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        section.say(format!("around the network {:.1} MiB are planned", mib(planned.total_bytes())));
-        section.say(format!("the engine takes {:.1} MiB, the library's own included", mib(taken)));
-        section.require(taken <= 1 << 30, format!("{:.1} MiB are at most 1024", mib(taken)));
-        drop(engine);
-        Ok(())
-    };
-    match run() {
-        Ok(()) => section,
-        Err(e) => section.failed(e),
+pub(crate) fn memory(subject: &Subject, section: &mut Section) -> Result<(), Stopped> {
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let planned = device_memory(subject.package.manifest(), canvas_format(Precision::Fp16), 0)?;
+    section.say(format!("around the network {:.1} MiB are planned", mib(planned.total_bytes())));
+    // What NVML says of this process alone is better than what all processes have left, and is not always told.
+    let own = || nvml::surroundings(subject.device.info()).own_memory_bytes;
+    let free = || subject.device.memory().map(|m| m.free_bytes);
+    let (free_before, own_before) = (free()?, own());
+    let engine = subject.on_card(Precision::Fp16, true, 0)?;
+    let (free_after, own_after) = (free()?, own());
+    drop(engine);
+    if subject.is_emulated() {
+        section.skip("the emulator's free memory is always the same");
+        return Ok(());
     }
+    let (taken, by) = match (own_before, own_after) {
+        (Some(before), Some(after)) if after > 0 => (after.saturating_sub(before), "of this process by NVML"),
+        _ => (
+            free_before.saturating_sub(free_after),
+            "of the card's free memory, in which other processes stir",
+        ),
+    };
+    let taken_mib = mib(taken);
+    section.say(format!("the engine takes {taken_mib:.1} MiB {by}, the library's own included"));
+    section.require(taken > 0, "memory that was taken was seen to be taken");
+    section.require(taken <= 1 << 30, format!("{taken_mib:.1} MiB are at most 1024"));
+    Ok(())
 }
 
-pub(crate) fn long_run(subject: &Subject, precision: Precision) -> Section {
-    let mut section = Section::new(format!("{} frames in {precision}", subject.n_frames));
-    let mut run = || -> Result<(), BuildError> {
-        let mut engine = engine(subject, precision, true)?;
-        section.say(format!("{} on {}", engine.describe_head(), engine.describe_stages()));
-        let mut first: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-        let (mut latency, mut n_failed, mut n_different) = (Latency::new(), 0, 0);
-        let mut readings = Vec::new();
-        for i in 0..subject.n_frames {
-            let idx = i % subject.clouds.len();
-            match engine.infer(&subject.clouds[idx].view()) {
-                Ok(frame) => {
-                    latency.record(&frame.report.times);
-                    let bits = bits(frame.detections);
-                    n_different += usize::from(*first.entry(idx).or_insert_with(|| bits.clone()) != bits);
+pub(crate) fn long_run(
+    subject: &Subject,
+    precision: Precision,
+    section: &mut Section,
+) -> Result<(), Stopped> {
+    let mut engine = subject.on_card(precision, true, 0)?;
+    section.say(format!("{} on {}", engine.describe_head(), engine.describe_stages()));
+    let mut first: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    let (mut latency, mut n_failed, mut n_different) = (Latency::new(), 0, 0);
+    let (mut readings, mut held_down_by) = (Vec::new(), BTreeSet::new());
+    for i in 0..subject.n_frames() {
+        let idx = i % subject.clouds.len();
+        match engine.infer(&subject.clouds[idx].view()) {
+            Ok(frame) => {
+                latency.record(&frame.report.times);
+                let bits = bits(frame.detections);
+                n_different += usize::from(*first.entry(idx).or_insert_with(|| bits.clone()) != bits);
+            }
+            Err(e) => {
+                n_failed += 1;
+                if n_failed == 1 {
+                    section
+                        .say(format!("the first failure, in frame {i}: {e}; {}", engine.last_head_error()));
                 }
-                Err(e) => {
-                    n_failed += 1;
-                    if n_failed == 1 {
-                        section.say(format!("the first failure: {e}"));
-                    }
-                }
-            }
-            if i % READING_STEP == 0 {
-                readings.push(nvml::read(subject.device.info()));
             }
         }
-        section.require(n_failed == 0, format!("{n_failed} frames failed"));
-        section.require(
-            n_different == 0,
-            format!("{n_different} frames differ from the first one of their cloud"),
-        );
-        let line = |name: &str, p: &Percentiles| {
-            format!(
-                "{name}: min {:.3}, p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3} ms",
-                p.min_ms, p.p50_ms, p.p90_ms, p.p99_ms, p.p99_9_ms, p.max_ms
-            )
-        };
-        for stage in Stage::ALL {
-            section.say(line(stage.name(), latency.stages().of(stage)));
+        if i % READING_STEP == 0 {
+            readings.push(nvml::read(subject.device.info()));
+            held_down_by.extend(nvml::surroundings(subject.device.info()).held_down_by);
         }
-        section.say(line("frame", &latency.frame()));
-        let range = |what: &str, read: &dyn Fn(&nvml::Readings) -> Option<u32>| {
-            let values = || readings.iter().filter_map(read);
-            match (values().min(), values().max()) {
-                (Some(min), Some(max)) => format!("{what}: {min} to {max}"),
-                _ => format!("{what}: unknown"),
-            }
-        };
-        section.say(range("clock, MHz", &|r| r.clock_mhz));
-        section.say(range("power, mW", &|r| r.power_mw));
-        section.say(range("temperature, C", &|r| r.temperature_c));
-        Ok(())
-    };
-    match run() {
-        Ok(()) => section,
-        Err(e) => section.failed(e),
     }
+    section.require(n_failed == 0, format!("{n_failed} frames failed"));
+    section
+        .require(n_different == 0, format!("{n_different} frames differ from the first one of their cloud"));
+    section.require(
+        first.values().any(|boxes| !boxes.is_empty()),
+        format!("{} clouds, some of them with boxes", first.len()),
+    );
+    for stage in Stage::ALL {
+        section.say(line(stage.name(), latency.stages().of(stage)));
+    }
+    section.say(line("frame", &latency.frame()));
+    let range = |what: &str, read: &dyn Fn(&nvml::Readings) -> Option<u32>| {
+        let values = || readings.iter().filter_map(read);
+        match (values().min(), values().max()) {
+            (Some(min), Some(max)) => format!("{what}: {min} to {max}"),
+            _ => format!("{what}: not told"),
+        }
+    };
+    section.say(range("clock, MHz", &|r| r.clock_mhz));
+    section.say(range("memory clock, MHz", &|r| r.memory_clock_mhz));
+    section.say(range("power, mW", &|r| r.power_mw));
+    section.say(range("temperature, C", &|r| r.temperature_c));
+    let reasons: Vec<String> = held_down_by.into_iter().filter(|r| !r.is_empty()).collect();
+    section.say(format!(
+        "clocks held down by: {}",
+        if reasons.is_empty() { "nothing told".into() } else { reasons.join("; ") }
+    ));
+    Ok(())
+}
+
+fn line(name: &str, p: &Percentiles) -> String {
+    format!(
+        "{name}: min {:.3}, p50 {:.3}, p90 {:.3}, p99 {:.3}, p99.9 {:.3}, max {:.3} ms",
+        p.min_ms, p.p50_ms, p.p90_ms, p.p99_ms, p.p99_9_ms, p.max_ms
+    )
 }

@@ -2,62 +2,64 @@
 //!
 //! `cargo xtask gpu-check` runs it after the suites of the CUDA backend. On the emulator it is a rehearsal:
 //! the same steps, with recorded tensors in the place of TensorRT, so that a first run on a card needs no edit.
+//!
+//! `gpu_check --probe` only says whether there is a card that can be used.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of the developers")]
 
+mod boxes;
 mod frames;
+mod log;
 mod machine;
 mod network;
 mod report;
+mod tensors;
 
+use network::{PRECISIONS, Subject};
 use pilotis_runtime::device::cuda::Device;
 use pilotis_runtime::{CloudFile, Package};
 use report::{Report, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
-/// Frames of the long run on a card; the emulator takes a second for a few.
-const N_FRAMES: usize = 10_000;
-const N_FRAMES_EMULATED: usize = 4;
-
-/// What every step works on.
-struct Subject {
-    device: Arc<Device>,
-    package: Package,
-    clouds: Vec<CloudFile>,
-    is_emulated: bool,
-    n_frames: usize,
-}
+/// There is no card to check.
+const NO_CARD: u8 = 2;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let out = PathBuf::from(arguments.next().unwrap_or_else(|| "gpu-report.md".to_owned()));
+    let argument = std::env::args().nth(1);
     let device = match Device::open_first() {
         Ok(device) => device,
         Err(e) => {
             eprintln!("error: {e}");
-            return ExitCode::from(2);
+            return ExitCode::from(NO_CARD);
         }
     };
+    if argument.as_deref() == Some("--probe") {
+        println!("{}", device.info().name);
+        return ExitCode::SUCCESS;
+    }
+    log::listen();
+    let out = PathBuf::from(argument.unwrap_or_else(|| "gpu-report.md".to_owned()));
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let package = Package::load(&root.join("models/default")).unwrap();
     let clouds = clouds_of(&root, &package);
-    let is_emulated = device.info().is_emulated;
-    let n_frames = if is_emulated { N_FRAMES_EMULATED } else { N_FRAMES };
-    let subject = Subject { device, package, clouds, is_emulated, n_frames };
+    let subject = Subject::new(device, package, clouds);
 
-    let mut report = Report::new();
-    report.add(machine::describe(&subject));
-    for precision in network::PRECISIONS {
-        report.add(network::agrees_with_onnxruntime(&subject, precision));
+    let mut report = Report::new(&out, subject.is_emulated());
+    report.step("Machine", |section| machine::describe(&subject, &root, section));
+    for precision in PRECISIONS {
+        report.step(format!("Raw tensors of {precision}"), |s| tensors::agree(&subject, precision, s));
     }
-    report.add(frames::graph_equals_plain_launches(&subject));
-    report.add(frames::memory(&subject));
-    for precision in network::PRECISIONS {
-        report.add(frames::long_run(&subject, precision));
+    for precision in PRECISIONS {
+        let title = format!("Boxes of {precision} against ONNX Runtime in fp32");
+        report.step(title, |s| boxes::agree(&subject, precision, s));
     }
-    std::fs::write(&out, report.text()).unwrap();
+    report.step("A captured graph against plain launches", |s| frames::graph_equals_plain(&subject, s));
+    report.step("Device memory", |s| frames::memory(&subject, s));
+    for precision in PRECISIONS {
+        let title = format!("{} frames in {precision}", subject.n_frames());
+        report.step(title, |s| frames::long_run(&subject, precision, s));
+    }
     println!("{}", report.text());
     println!("written: {}", out.display());
     match report.verdict() {

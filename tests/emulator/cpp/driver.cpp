@@ -443,20 +443,26 @@ API cuStreamBeginCapture_v2(void* handle, int) {
     finish(stream);
     stream.is_capturing = true;
     stream.is_invalid = false;
+    ++counts["captures_begun"];
     stream.capturer = std::this_thread::get_id();
     return SUCCESS;
 }
 
 API cuStreamEndCapture(void* handle, void** graph) {
-    ENTER("cuStreamEndCapture");
+    std::lock_guard<std::recursive_mutex> guard(the_lock);
+    int fault = enter("cuStreamEndCapture");
     Stream& stream = stream_of(handle);
-    if (!stream.is_capturing) return ILLEGAL_STATE;
+    if (!stream.is_capturing) return fault ? fault : ILLEGAL_STATE;
+    // Whatever it answers, the driver ends the capture: a fault may not leave it open here either.
     stream.is_capturing = false;
+    ++counts["captures_ended"];
     std::vector<Work> works;
     works.swap(stream.queue);
     *graph = nullptr;
+    if (fault) return fault;
     if (stream.is_invalid) return CAPTURE_INVALID;
     counts["nodes_captured"] += works.size();
+    ++counts["graphs_made"];
     *graph = new Graph{std::move(works)};
     return SUCCESS;
 }

@@ -257,6 +257,16 @@ fn faults_are_answered_as_they_were_asked_for() {
 }
 
 #[test]
+fn a_capture_is_over_whatever_its_end_answers() {
+    let fault = |fault| answer("capture", &[("PILOTIS_EMULATOR_FAULT", fault)]);
+    assert_eq!(answer("capture", &[]), "0 0 1 0 0 0 1 0 0");
+    // The first capture is lost, the stream can be waited for, and the second one is as ever.
+    assert_eq!(fault("cuStreamEndCapture:901:1"), "0 901 0 0 0 1 0 0");
+    assert_eq!(fault("cuStreamEndCapture:900"), "0 900 0 0 900 0 0");
+    assert_eq!(fault("cuGraphInstantiate:801:1"), "0 0 1 801 0 0 1 0 0");
+}
+
+#[test]
 fn a_machine_without_a_device_or_memory_can_be_had() {
     assert_eq!(answer("faults", &[("PILOTIS_EMULATOR_DEVICES", "0")]), "cuInit 100");
     assert_eq!(answer("faults", &[("PILOTIS_EMULATOR_FREE_BYTES", "8")]), "2 2 2 0 0");

@@ -1,7 +1,7 @@
 // The emulator seen from outside: a program that opens it as a driver and calls it.
 //
 //   host LIBRARY run KERNEL BLOCKS THREADS IN OUT N   runs a kernel of kernels.cu; prints its OUT words
-//   host LIBRARY lazy | faults | stale | ranges       prints what the calls answer
+//   host LIBRARY lazy | faults | stale | ranges | capture     prints what the calls answer
 #include <dlfcn.h>
 
 #include <cstdint>
@@ -112,6 +112,24 @@ static void faults() {
     printf("%d\n", call("cuDeviceGetCount", &n));
 }
 
+// Two captures one after the other, and what comes of each: begun, ended, a graph or none; then whether the
+// stream can be waited for.
+static void capture() {
+    void* stream = make_stream();
+    Address at = allocate(4);
+    for (int i = 0; i < 2; ++i) {
+        void *graph = nullptr, *executable = nullptr;
+        printf("%d ", call("cuStreamBeginCapture_v2", stream, 1));
+        need("cuMemsetD8Async", at, (unsigned char)i, (size_t)4, stream);
+        int ended = call("cuStreamEndCapture", stream, &graph);
+        printf("%d %d ", ended, graph != nullptr);
+        if (!graph) continue;
+        printf("%d ", call("cuGraphInstantiateWithFlags", &executable, graph, 0ull));
+        need("cuGraphDestroy", graph);
+    }
+    printf("%d\n", call("cuStreamSynchronize", stream));
+}
+
 static void stale() {
     void* function = nullptr;
     printf("%d ", find("scan", sizeof(Params), &function));
@@ -158,6 +176,7 @@ int main(int, char** arguments) {
     else if (what == "lazy") lazy();
     else if (what == "faults") faults();
     else if (what == "stale") stale();
+    else if (what == "capture") capture();
     else if (what == "ranges") ranges();
     else return 1;
 }

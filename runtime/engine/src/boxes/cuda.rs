@@ -8,6 +8,7 @@ use crate::head::Head;
 use pilotis_kernels::boxes::{BoxClass, BoxDetection, BoxGroup, BoxPlane, BoxScope, BoxesParams};
 use pilotis_kernels::frame::FrameState;
 use pilotis_spec::{Box3d, Detection, FrameError, FrameErrorCode, FrameFlags, FrameReport, Manifest, Stage};
+use std::ops::Range;
 
 /// Tensors start at multiples of this many values, so that every load is aligned.
 const ALIGN_VALUES: usize = 64;
@@ -78,6 +79,11 @@ impl BoxesSlots {
     /// Where the raw tensors lie, in the order of the manifest's layout.
     pub(crate) fn tensor_spans<'a>(&'a self, arena: &'a Arena) -> impl Iterator<Item = Option<Span>> + 'a {
         self.places.iter().map(|(first, n)| arena.span(self.tensors, *first..first + n))
+    }
+
+    /// Where one of them lies: the slot of all, and which of its values; `None` past the last.
+    pub(crate) fn tensor_place(&self, idx: usize) -> Option<(Slot<f32>, Range<usize>)> {
+        self.places.get(idx).map(|(first, n)| (self.tensors, *first..first + n))
     }
 
     fn address(&self, arena: &Arena, name: &str) -> u64 {

@@ -116,12 +116,19 @@ impl CudaStages {
         let Self { launches, head, work, stream, modules, .. } = self;
         let Some(head) = head else { return false };
         let arena = work.buffers.arena.clone();
-        let captured = stream.capture(modules, &arena, |stream| {
-            work.enqueue(head.as_mut(), stream).map_err(|(_, fault)| fault)
-        });
+        let captured = if head.is_capturable(stream) {
+            let enqueue =
+                |stream: &mut Stream| work.enqueue(head.as_mut(), stream).map_err(|(_, fault)| fault);
+            stream.capture(modules, &arena, enqueue)
+        } else {
+            Err(DeviceFault::CAPTURE_UNSUPPORTED)
+        };
         *launches = match captured {
             Ok(graph) => Launches::Graph(graph),
-            Err(fault) => Launches::Plain(WhyPlain::Refused(fault)),
+            Err(fault) => {
+                tracing::warn!("no graph can be captured, so that frames are plain launches: {fault}");
+                Launches::Plain(WhyPlain::Refused(fault))
+            }
         };
         matches!(launches, Launches::Graph(_))
     }
@@ -184,6 +191,11 @@ impl CudaStages {
     /// See [`crate::Engine::last_frame`].
     pub(super) fn last_frame(&mut self, manifest: &Manifest) -> Result<LastFrame<'_>, FrameError> {
         self.fetch(manifest).map_err(|fault| fault.at(Stage::Bev))
+    }
+
+    /// See [`crate::Engine::copy_tensor`].
+    pub(super) fn copy_tensor(&mut self, idx: usize) -> Result<Vec<f32>, FrameError> {
+        self.fetch_tensor(idx).map_err(|fault| fault.at(Stage::Head))
     }
 
     /// The network, where it runs on the card.

@@ -6,6 +6,7 @@ use super::cuda::CudaStages;
 use crate::device::cuda::{DeviceFault, Pinned, Plain, Slot};
 use crate::pillars::Pillars;
 use pilotis_spec::{Manifest, Point};
+use std::ops::Range;
 
 /// A frame's data in the memory of the host.
 #[derive(Debug, Default)]
@@ -72,11 +73,26 @@ impl CudaStages {
         Ok(LastFrame { points, pillars, cells: sorted_cells, channels, n_left_over })
     }
 
+    /// Copies a raw tensor of the last frame back; nothing past the last one. Its memory is shared with other
+    /// stages, the first of which is the next frame's.
+    ///
+    /// **Allocation and synchronisation**: both.
+    pub(super) fn fetch_tensor(&mut self, idx: usize) -> Result<Vec<f32>, DeviceFault> {
+        match self.work.buffers.boxes.tensor_place(idx) {
+            Some((slot, place)) => self.copy_back_of(slot, place),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn copy_back<T: Plain>(&mut self, slot: Slot<T>, n: usize) -> Result<Vec<T>, DeviceFault> {
+        self.copy_back_of(slot, 0..n)
+    }
+
+    fn copy_back_of<T: Plain>(&mut self, slot: Slot<T>, range: Range<usize>) -> Result<Vec<T>, DeviceFault> {
         // The error of building cannot be told here; that there is no memory can.
-        let host = Pinned::zeroed(&self.stream, n);
+        let host = Pinned::zeroed(&self.stream, range.len());
         let mut host = host.map_err(|_| DeviceFault { code: 2 })?;
-        self.stream.download(&self.work.buffers.arena, slot, 0..n, &mut host, 0)?;
+        self.stream.download(&self.work.buffers.arena, slot, range, &mut host, 0)?;
         self.stream.synchronize()?;
         Ok(host.as_slice()?.to_vec())
     }

@@ -26,11 +26,17 @@ pub trait DeviceHead: Send {
     /// **Errors**: memory that does not fit the network.
     fn bind(&mut self, stream: &Stream, memory: DeviceTensors<'_>) -> Result<(), BuildError>;
 
+    /// Whether what it enqueues on the stream can be captured into a graph. Asked before a capture begins: a
+    /// network that cannot may not even be enqueued on a stream that captures.
+    fn is_capturable(&self, _stream: &Stream) -> bool {
+        true
+    }
+
     /// Enqueues the network on the stream, without waiting.
     ///
     /// Called for every frame, or once while the stream is captured into a graph; a network that
-    /// cannot be captured answers with [`DeviceFault::CAPTURE_UNSUPPORTED`] then, and frames run without
-    /// a graph. **Errors**: the driver's; [`DeviceFault::NOT_SUPPORTED`] for an engine that fails
+    /// finds then that it cannot be captured answers with a fault, such as
+    /// [`DeviceFault::CAPTURE_UNSUPPORTED`], and frames run without a graph. **Errors**: the driver's; [`DeviceFault::NOT_SUPPORTED`] for an engine that fails
     /// without one, [`DeviceHead::last_error`] has its words. **Allocation**: none.
     fn enqueue(&mut self, stream: &mut Stream) -> Result<(), DeviceFault>;
 

@@ -1,7 +1,7 @@
 //! The network on the CPU, by ONNX Runtime.
 
 use crate::device::native_parts::Places;
-use crate::device::onnxruntime::{Library, Session, TensorShape};
+use crate::device::onnxruntime::{Library, Rewriting, Session, TensorShape};
 use crate::error::{BuildError, BuildErrorKind};
 use crate::head::Head;
 use crate::head::external_data::refuse_other_files;
@@ -33,9 +33,26 @@ impl OnnxRuntimeHead {
     /// [`BuildErrorKind::Mismatch`] with the tensor and both shapes, [`BuildErrorKind::Native`] with
     /// the library's words.
     pub fn build(onnx: &[u8], manifest: &Manifest, n_threads: usize) -> Result<Self, BuildError> {
+        Self::open(onnx, manifest, n_threads, Rewriting::All)
+    }
+
+    /// The same, each node computed as it is written: a slow reference for other engines, and the only one for
+    /// networks of FP8, which the library's rewriting spoils.
+    ///
+    /// **Errors**: as of [`OnnxRuntimeHead::build`].
+    pub fn build_as_written(onnx: &[u8], manifest: &Manifest, n_threads: usize) -> Result<Self, BuildError> {
+        Self::open(onnx, manifest, n_threads, Rewriting::Nothing)
+    }
+
+    fn open(
+        onnx: &[u8],
+        manifest: &Manifest,
+        n_threads: usize,
+        rewriting: Rewriting,
+    ) -> Result<Self, BuildError> {
         let build = || {
             let library = Library::load(&Places::from_env().onnxruntime()?)?;
-            Self::build_with(library, onnx, manifest, n_threads)
+            Self::build_with(library, onnx, manifest, n_threads, rewriting)
         };
         build().map_err(|e| e.at(Stage::Head))
     }
@@ -45,6 +62,7 @@ impl OnnxRuntimeHead {
         onnx: &[u8],
         manifest: &Manifest,
         n_threads: usize,
+        rewriting: Rewriting,
     ) -> Result<Self, BuildError> {
         refuse_other_files(onnx)?;
         let grid = &manifest.grid;
@@ -58,7 +76,7 @@ impl OnnxRuntimeHead {
             .into_iter()
             .map(|t| TensorShape { name: t.name, dims: [&[1], t.shape.as_slice()].concat() })
             .collect();
-        let mut session = Session::build(library, onnx, n_threads, &[canvas], &outputs)?;
+        let mut session = Session::build(library, onnx, n_threads, rewriting, &[canvas], &outputs)?;
         for _ in 0..N_WARM_UP_RUNS {
             session.run().map_err(|_| {
                 let text = format!("the network fails on a canvas of zeros: {}", session.last_error());

@@ -46,7 +46,7 @@ fn fill(canvas: &mut [f32]) {
 }
 
 fn refusal(library: &'static Library, onnx: &[u8], manifest: &Manifest) -> BuildError {
-    match OnnxRuntimeHead::build_with(library, onnx, manifest, 1) {
+    match OnnxRuntimeHead::build_with(library, onnx, manifest, 1, Rewriting::All) {
         Ok(_) => panic!("it was accepted"),
         Err(e) => e,
     }
@@ -90,7 +90,8 @@ fn every_run_and_every_thread_count_gives_the_same_bytes() {
     let onnx = tiny_graph(&manifest).model();
     let mut seen: Option<Vec<Vec<u32>>> = None;
     for n_threads in [1, 2, 3] {
-        let mut head = OnnxRuntimeHead::build_with(library, &onnx, &manifest, n_threads).unwrap();
+        let mut head =
+            OnnxRuntimeHead::build_with(library, &onnx, &manifest, n_threads, Rewriting::All).unwrap();
         for (i, v) in head.canvas().iter_mut().enumerate() {
             *v = ((i as f32) * 0.731).sin();
         }
@@ -144,7 +145,7 @@ fn a_border_that_does_not_fit_is_refused() {
             assert!(error.to_string().contains(word), "{what}: `{word}` is not in: {error}");
         }
     }
-    assert!(OnnxRuntimeHead::build_with(library, &good.model(), &manifest, 1).is_ok());
+    assert!(OnnxRuntimeHead::build_with(library, &good.model(), &manifest, 1, Rewriting::All).is_ok());
 }
 
 #[test]
@@ -273,8 +274,9 @@ fn sessions_come_and_go() {
     let manifest = tiny_manifest();
     let onnx = tiny_graph(&manifest).model();
     for round in 0..20 {
-        let mut a = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1 + round % 2).unwrap();
-        let mut b = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1).unwrap();
+        let mut a =
+            OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1 + round % 2, Rewriting::All).unwrap();
+        let mut b = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1, Rewriting::All).unwrap();
         fill(a.canvas());
         fill(b.canvas());
         a.run().unwrap();
@@ -288,8 +290,8 @@ fn the_model_bytes_may_go_after_build() {
     let Some(library) = library() else { return };
     let manifest = tiny_manifest();
     let mut onnx = tiny_graph(&manifest).model();
-    let mut first = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1).unwrap();
-    let mut second = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1).unwrap();
+    let mut first = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1, Rewriting::All).unwrap();
+    let mut second = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 1, Rewriting::All).unwrap();
     onnx.fill(0xff);
     drop(onnx);
     for head in [&mut first, &mut second] {
@@ -305,7 +307,7 @@ fn a_head_runs_on_another_thread() {
     let Some(library) = library() else { return };
     let manifest = tiny_manifest();
     let onnx = tiny_graph(&manifest).model();
-    let mut head = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 2).unwrap();
+    let mut head = OnnxRuntimeHead::build_with(library, &onnx, &manifest, 2, Rewriting::All).unwrap();
     fill(head.canvas());
     head.run().unwrap();
     let here = bits(head.tensor(0));
@@ -322,7 +324,8 @@ fn thread_counts_that_make_no_sense_are_refused() {
     let manifest = tiny_manifest();
     let onnx = tiny_graph(&manifest).model();
     for n_threads in [0, 257, usize::MAX] {
-        let error = OnnxRuntimeHead::build_with(library, &onnx, &manifest, n_threads).err().unwrap();
+        let error =
+            OnnxRuntimeHead::build_with(library, &onnx, &manifest, n_threads, Rewriting::All).err().unwrap();
         assert_eq!(error.kind(), BuildErrorKind::Mismatch, "{error}");
     }
 }
@@ -344,7 +347,8 @@ fn a_failed_run_is_an_error_and_the_next_one_works() {
     graph.nodes.push(onnx_bytes::node("Gather", &["table", "idx"], &["entry"], &[]));
     graph.nodes.push(onnx_bytes::node("Add", &["conv", "entry"], &["cls_0"], &[]));
     graph.initializers.push(onnx_bytes::initializer("table", &[4], &[10.0, 20.0, 30.0, 40.0]));
-    let mut head = OnnxRuntimeHead::build_with(library, &graph.model(), &manifest, 1).unwrap();
+    let mut head =
+        OnnxRuntimeHead::build_with(library, &graph.model(), &manifest, 1, Rewriting::All).unwrap();
     assert_eq!(bits(&head.tensor(0)[..1]), [10.0_f32.to_bits()]);
 
     head.canvas()[0] = 100.0;

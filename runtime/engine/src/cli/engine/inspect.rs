@@ -192,3 +192,30 @@ fn fallbacks(precision: &str, text: &PlanText) -> Vec<String> {
     });
     wider.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn convolutions_in_a_higher_precision_are_listed() {
+        let layer = |kind: &str, name: &str, element: &str| {
+            let operand = Operand { element: element.to_owned(), ..Operand::default() };
+            Layer { kind: kind.to_owned(), name: name.to_owned(), inputs: vec![operand], ..Layer::default() }
+        };
+        let text = PlanText {
+            layers: vec![
+                layer("convolution", "first", "half"),
+                layer("convolution", "low", "int8"),
+                layer("deconvolution", "up", "half"),
+                layer("function", "cast", "float"),
+            ],
+            ..PlanText::default()
+        };
+        assert_eq!(fallbacks("int8", &text), ["first (half)", "up (half)"]);
+        assert_eq!(fallbacks("fp16", &text), ["low (int8)"]);
+        assert_eq!(fallbacks("fp8", &text).len(), 3);
+        let uniform = PlanText { layers: vec![layer("convolution", "a", "float")], ..PlanText::default() };
+        assert!(fallbacks("fp32", &uniform).is_empty());
+    }
+}

@@ -121,6 +121,15 @@ impl Device {
         let _ = self.call(result::ctx::synchronize);
     }
 
+    /// Frees what another library has made on this device: once the device is idle, with it current where it
+    /// can be, and also where it is lost. What holds other things of the library must go before them all the same.
+    pub(in crate::device) fn free_foreign(&self, free: impl FnOnce()) {
+        self.settle();
+        // SAFETY: as in `call`. A lost device is not made current, and the library frees what is on the host.
+        let _ = unsafe { result::ctx::set_current(self.context) };
+        free();
+    }
+
     /// Calls the driver to give something back: also after a fault, and whatever it answers.
     pub(in crate::device) fn give_back(&self, call: impl FnOnce() -> Result<(), DriverError>) {
         // SAFETY: as in `call`. A driver that failed frees nothing, and there is nothing to do.

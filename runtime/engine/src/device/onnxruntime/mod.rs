@@ -15,7 +15,7 @@ mod library;
 mod session;
 
 pub use library::Library;
-pub use session::{RunFailed, Session};
+pub use session::{Rewriting, RunFailed, Session};
 
 /// Name and shape of a tensor at the border of a network; values are `f32`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,16 @@ const MAX_ERROR_BYTES: usize = 1024;
 /// More threads than any layer can use are a slip of the caller's.
 const MAX_THREADS: usize = 256;
 
+/// What the library may do to a graph before it runs it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Rewriting {
+    /// Everything that it knows: what frames run.
+    #[default]
+    All,
+    /// Nothing: every node is computed as it is written. Slow; for comparison with other engines.
+    Nothing,
+}
+
 /// A run that the library refused; [`Session::last_error`] has its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunFailed;
@@ -46,7 +56,8 @@ impl Session {
     /// A session over the bytes of an ONNX file, whose border must be exactly `inputs` and
     /// `outputs`: names, `f32`, fixed shapes.
     ///
-    /// **Determinism**: one operator at a time, a fixed number of threads, deterministic kernels.
+    /// **Determinism**: one operator at a time, a fixed number of threads, deterministic kernels. Other
+    /// [`Rewriting`] rounds otherwise.
     ///
     /// **Allocation and synchronisation**: everything happens here. Threads spin between the
     /// operators of a run, where a wake-up would cost more than the wait, and stop at its end, so
@@ -58,10 +69,11 @@ impl Session {
         library: &'static Library,
         onnx: &[u8],
         n_threads: usize,
+        rewriting: Rewriting,
         inputs: &[TensorShape],
         outputs: &[TensorShape],
     ) -> Result<Self, BuildError> {
-        let options = session_options(library, n_threads)?;
+        let options = session_options(library, n_threads, rewriting)?;
         let api = library.api;
         let mut session = ptr::null_mut();
         // SAFETY: environment and options are live, the bytes readable for their length (an ONNX
@@ -179,7 +191,11 @@ fn keep(kept: &mut String, text: &[u8]) {
     }
 }
 
-fn session_options(library: &Library, n_threads: usize) -> Result<Owned<sys::OrtSessionOptions>, BuildError> {
+fn session_options(
+    library: &Library,
+    n_threads: usize,
+    rewriting: Rewriting,
+) -> Result<Owned<sys::OrtSessionOptions>, BuildError> {
     let n = c_int::try_from(n_threads).ok().filter(|_| (1..=MAX_THREADS).contains(&n_threads));
     let n = n.ok_or_else(|| {
         let text = format!("{n_threads} threads for the network; 1..={MAX_THREADS} are possible");
@@ -193,12 +209,15 @@ fn session_options(library: &Library, n_threads: usize) -> Result<Owned<sys::Ort
     unsafe {
         check(api, "make options", (api.CreateSessionOptions)(&raw mut options))?;
         let owned = Owned::new(options, api.ReleaseSessionOptions)?;
-        let all = sys::GraphOptimizationLevel::ORT_ENABLE_ALL;
+        let level = match rewriting {
+            Rewriting::All => sys::GraphOptimizationLevel::ORT_ENABLE_ALL,
+            Rewriting::Nothing => sys::GraphOptimizationLevel::ORT_DISABLE_ALL,
+        };
         let sequential = sys::ExecutionMode::ORT_SEQUENTIAL;
         check(api, "set its threads", (api.SetIntraOpNumThreads)(options, n))?;
         check(api, "set its threads", (api.SetInterOpNumThreads)(options, 1))?;
         check(api, "run in sequence", (api.SetSessionExecutionMode)(options, sequential))?;
-        check(api, "set its optimisation", (api.SetSessionGraphOptimizationLevel)(options, all))?;
+        check(api, "set its optimisation", (api.SetSessionGraphOptimizationLevel)(options, level))?;
         check(api, "be deterministic", (api.SetDeterministicCompute)(options, true))?;
         // Shapes are fixed: one block for all that lies between the layers, kept from run to run.
         check(api, "keep its memory", (api.EnableCpuMemArena)(options))?;

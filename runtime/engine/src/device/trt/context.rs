@@ -3,10 +3,11 @@
 use super::engine::{Engine, TensorInfo};
 use super::library::Library;
 use super::raw::{ErrorText, OK, RawCache, RawContext};
-use crate::device::cuda::{DeviceFault, Span, Stream};
+use crate::device::cuda::{Device, DeviceFault, Span, Stream};
 use crate::error::{BuildError, BuildErrorKind};
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
 /// A context that does not know yet where its tensors lie.
 #[derive(Debug)]
@@ -44,6 +45,7 @@ struct Parts {
 struct RawHandle<T> {
     raw: NonNull<T>,
     free: unsafe extern "C" fn(*mut T),
+    device: Arc<Device>,
 }
 
 // SAFETY: contexts and caches may be used from every thread, one at a time -> NvInferRuntime.h; they are not
@@ -52,16 +54,23 @@ unsafe impl<T> Send for RawHandle<T> {}
 
 impl<T> RawHandle<T> {
     /// What a call that answered with `code` has made.
-    fn of(raw: *mut T, code: c_int, free: unsafe extern "C" fn(*mut T)) -> Option<Self> {
-        NonNull::new(raw).filter(|_| code == OK).map(|raw| Self { raw, free })
+    fn of(
+        raw: *mut T,
+        code: c_int,
+        free: unsafe extern "C" fn(*mut T),
+        device: &Arc<Device>,
+    ) -> Option<Self> {
+        let raw = NonNull::new(raw).filter(|_| code == OK)?;
+        Some(Self { raw, free, device: Arc::clone(device) })
     }
 }
 
 impl<T> Drop for RawHandle<T> {
     fn drop(&mut self) {
         // SAFETY: an object that the C++ side has made, ours, freed here only, and before the engine that it
-        // is of -> `of`; the order of fields of `Parts` -> `cargo xtask gpu-check`.
-        unsafe { (self.free)(self.raw.as_ptr()) }
+        // is of; the device is idle or lost -> `of`; the order of fields of `Parts`; `free_foreign`
+        // -> trt (tests/cuda): a_network_of_tensorrt_is_one_graph_with_the_stages.
+        self.device.free_foreign(|| unsafe { (self.free)(self.raw.as_ptr()) });
     }
 }
 
@@ -92,12 +101,13 @@ impl Engine {
             if code != OK {
                 return Ok(Err(code));
             }
-            let cache = RawHandle::of(raw, code, functions.cache_free);
+            let cache = RawHandle::of(raw, code, functions.cache_free, &self.device);
             let cache_ptr = cache.as_ref().map_or(ptr::null(), |c| c.raw.as_ptr().cast_const());
             let mut raw = ptr::null_mut();
             // SAFETY: a live engine, a live cache of it or null, a writable out -> above.
             let code = unsafe { (functions.context_new)(engine, cache_ptr, &raw mut raw, error.as_raw()) };
-            Ok(RawHandle::of(raw, code, functions.context_free).ok_or(code).map(|context| (context, cache)))
+            let context = RawHandle::of(raw, code, functions.context_free, &self.device);
+            Ok(context.ok_or(code).map(|context| (context, cache)))
         });
         let made = made.map_err(|f: DeviceFault| f.while_building("make a network ready"))?;
         let (context, cache) = made.map_err(|code| library.refuse("make a network ready", code, &error))?;
@@ -198,7 +208,7 @@ impl BoundContext {
     /// synchronisation**: none of ours; the library's first run may allocate.
     pub fn enqueue(&mut self, stream: &mut Stream) -> Result<(), DeviceFault> {
         let engine = &self.parts.engine;
-        if !std::sync::Arc::ptr_eq(&engine.device, stream.device()) {
+        if !Arc::ptr_eq(&engine.device, stream.device()) {
             return Err(DeviceFault::INVALID_HANDLE);
         }
         let (context, functions) = (self.parts.context.raw.as_ptr(), &engine.library.functions);

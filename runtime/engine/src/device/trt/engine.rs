@@ -170,12 +170,9 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.device.settle();
-        self.device.give_back(|| {
-            // SAFETY: ours, freed here only; contexts own it and are gone; the device is idle
-            // -> `context::Parts`; `settle`. After this the runtime goes -> the order of fields.
-            unsafe { (self.library.functions.engine_free)(self.raw.as_ptr()) };
-            Ok(())
-        });
+        // SAFETY: ours, freed here only, and always: after this the runtime goes -> the order of fields; contexts own
+        // it and are gone; the device is idle or lost -> `context::Parts`; `free_foreign`
+        // -> trt (tests/cuda): the_cpu_takes_over_from_tensorrt_when_the_card_is_lost.
+        self.device.free_foreign(|| unsafe { (self.library.functions.engine_free)(self.raw.as_ptr()) });
     }
 }

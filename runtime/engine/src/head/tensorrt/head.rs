@@ -157,6 +157,10 @@ impl DeviceHead for TensorRtHead {
         Ok(())
     }
 
+    fn is_capturable(&self, stream: &Stream) -> bool {
+        self.bound.as_ref().is_some_and(|bound| bound.is_capturable(stream))
+    }
+
     fn enqueue(&mut self, stream: &mut Stream) -> Result<(), DeviceFault> {
         self.bound.as_mut().map_or(Err(DeviceFault::INVALID_HANDLE), |bound| bound.enqueue(stream))
     }

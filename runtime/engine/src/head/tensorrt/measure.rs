@@ -3,7 +3,7 @@
 use crate::bev::{BevStage, LayerWeights};
 use crate::boxes::BoxesStage;
 use crate::device::native_parts::Places;
-use crate::device::onnxruntime::{Library, Session, TensorShape};
+use crate::device::onnxruntime::{Library, Rewriting, Session, TensorShape};
 use crate::engine::Context;
 use crate::engine::cpu::CpuStages;
 use crate::error::{BuildError, BuildErrorKind};
@@ -44,7 +44,8 @@ impl RangeMeter {
         };
         let outputs: Vec<TensorShape> = network.outputs.iter().map(shape).collect();
         let library = Library::load(&Places::from_env().onnxruntime()?)?;
-        let session = Session::build(library, &onnx, n_threads, &[shape(&network.input)], &outputs)?;
+        let inputs = [shape(&network.input)];
+        let session = Session::build(library, &onnx, n_threads, Rewriting::All, &inputs, &outputs)?;
         let names: Vec<String> =
             std::iter::once(network.input.clone()).chain(network.outputs.clone()).collect();
         let border =

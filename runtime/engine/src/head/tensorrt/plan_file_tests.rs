@@ -116,4 +116,43 @@ fn kernels_are_kept_by_plan_and_card() {
     cache.put_kernels(&key, "RTX 4070", b"kernels").unwrap();
     assert_eq!(cache.kernels(&key, "RTX 4070"), b"kernels");
     assert!(cache.kernels(&key, "RTX 4090").is_empty());
+    // Kernels are code as well.
+    let path = cache.kernels_path(&key, "RTX 4070");
+    assert_eq!(mode(&path), 0o600);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o622)).unwrap();
+    assert!(cache.kernels(&key, "RTX 4070").is_empty());
+}
+
+#[test]
+fn a_plan_of_someone_else_is_not_loaded() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = PlanCache::at(root.path());
+    let path = cache.put(&file()).unwrap();
+    cache.put_kernels(&file().header.key, "RTX 4070", b"kernels").unwrap();
+    let kernels = cache.kernels_path(&file().header.key, "RTX 4070");
+    for path in [&path, &kernels] {
+        if let Err(e) = std::os::unix::fs::chown(path, Some(54_321), None) {
+            println!("skipped: only root gives files away: {e}");
+            return;
+        }
+    }
+    assert_eq!(cache.get(&file().header.key), None);
+    assert!(cache.kernels(&file().header.key, "RTX 4070").is_empty());
+    let error = PlanFile::read(&path).unwrap_err().to_string();
+    assert!(error.contains("54321") && error.contains("code"), "{error}");
+}
+
+#[test]
+fn a_plan_is_replaced_whole_and_never_written_over() {
+    let root = tempfile::tempdir().unwrap();
+    let cache = PlanCache::at(root.path());
+    let path = cache.put(&file()).unwrap();
+    // Who has the old file open goes on reading the old file: a second name shows it.
+    let held = root.path().join("held");
+    fs::hard_link(&path, &held).unwrap();
+    let mut other = file();
+    other.header.build_ms += 1;
+    cache.put(&other).unwrap();
+    assert_eq!(PlanFile::read(&held).unwrap(), file());
+    assert_eq!(cache.get(&file().header.key), Some(other));
 }

@@ -121,4 +121,24 @@ mod tests {
         let sum: f64 = bounds.iter().map(Bound::us).sum();
         assert!(close(total_us(&bounds), sum + 3.0 * LAUNCH_GAP_US));
     }
+
+    #[test]
+    fn eight_bits_multiply_faster_and_every_kernel_counts_once() {
+        let card = Card { name: "slow", n_multiprocessors: 1, clock_ghz: 1.0, memory_gb_per_s: 1e9 };
+        let conv = |element: &str| {
+            let map = operand(element, &[1, 64, 100, 100], false);
+            layer(
+                "convolution",
+                vec![map, operand(element, &[128, 64, 3, 3], true)],
+                operand("half", &[1, 128, 50, 50], false),
+            )
+        };
+        let layers: Vec<Layer> = ["float", "half", "fp8_e4m3", "int8"].map(conv).into();
+        let plan = PlanText { layers, ..PlanText::default() };
+        let bounds = bounds(&plan, &card);
+        assert_eq!(bounds.len(), plan.layers.len());
+        let us: Vec<f64> = bounds.iter().map(Bound::us).collect();
+        // 128, 256, 512 and 1024 multiply-accumulates a clock.
+        assert_eq!(us, [1440.0, 720.0, 360.0, 180.0]);
+    }
 }
