@@ -3,13 +3,12 @@
 //! It is a Python package, kept in a virtual environment of its own in the cache. Its answers are
 //! committed, so that `cargo test` compares with them where there is no network.
 
-use crate::python_env::{PythonTool, quietly, run_check};
-use crate::run::{cargo, repository, text_of};
+use crate::python_env::{PythonTool, run_check};
+use crate::run::{Build, Scratch, example, quietly, repository, text_of};
 use crate::setup;
 use crate::test::Counts;
 use anyhow::{Context, Result, bail};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const EVALUATOR: PythonTool = PythonTool {
@@ -25,15 +24,6 @@ const N_CASES: u64 = 6;
 /// The answers that are kept, in the repository.
 const KEPT: &str = "trainer/evaluate/tests/kitti/oracle.json";
 
-/// A folder that goes away.
-struct Scratch(PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Write the evaluator's answers anew instead of comparing with them.
@@ -44,7 +34,7 @@ pub(crate) struct Arguments {
 /// Runs `cargo xtask kitti-oracle`.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let cache = setup::ensure()?;
-    let counts = ask(EVALUATOR.command(&cache)?, &cache, arguments.write)?;
+    let counts = ask(EVALUATOR.command(&cache)?, &cache, arguments.write, Build::Alone)?;
     if counts.failed > 0 {
         bail!("{} cases failed", counts.failed);
     }
@@ -54,7 +44,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Compares our figures and the answers that are kept with what the evaluator says now.
 pub(crate) fn check_cases(cache: &Path) -> Result<Counts> {
     match EVALUATOR.command(cache) {
-        Ok(check) => ask(check, cache, false),
+        Ok(check) => ask(check, cache, false, Build::WithTests),
         Err(why) => {
             println!("skipped: no KITTI evaluator: {why:#}");
             Ok(Counts { skipped: 1, ..Counts::default() })
@@ -62,14 +52,9 @@ pub(crate) fn check_cases(cache: &Path) -> Result<Counts> {
     }
 }
 
-fn ask(mut check: Command, cache: &Path, write: bool) -> Result<Counts> {
-    let scratch = Scratch(cache.join(format!(".kitti-{}", std::process::id())));
-    quietly(&mut cargo(["build", "-p", "pilotis-evaluate", "--example", "kitti_eval"]))
-        .context("nothing to write cases with")?;
-    // It lies beside this program, among the examples.
-    let writer =
-        std::env::current_exe().context("where am I?")?.with_file_name("examples").join("kitti_eval");
-    let mut cases = Command::new(writer);
+fn ask(mut check: Command, cache: &Path, write: bool, build: Build) -> Result<Counts> {
+    let scratch = Scratch::new(cache, "kitti");
+    let mut cases = Command::new(example("pilotis-evaluate", "kitti_eval", build)?);
     cases.arg("cases").arg("--out").arg(&scratch.0);
     eprintln!("$ {}", text_of(&cases));
     quietly(&mut cases).context("no cases for the KITTI evaluator")?;
@@ -98,7 +83,7 @@ mod tests {
 
     #[test]
     fn as_many_answers_are_kept_as_there_are_cases() {
-        let text = fs::read_to_string(repository().join(KEPT)).unwrap();
+        let text = std::fs::read_to_string(repository().join(KEPT)).unwrap();
         let kept: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(kept.as_object().map(|cases| cases.len() as u64), Some(N_CASES));
     }

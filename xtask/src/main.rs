@@ -9,6 +9,7 @@ mod emulator;
 mod gpu_check;
 mod kernels;
 mod kitti_oracle;
+mod nuscenes_data;
 mod nuscenes_devkit;
 mod nuscenes_eval;
 mod onnx_checker;
@@ -19,6 +20,7 @@ mod setup;
 mod test;
 mod trt_shim;
 mod unpack;
+mod waymo_parquet;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,12 +45,16 @@ enum Chore {
     Demo(demo::Arguments),
     /// Compile the CUDA kernels to the PTX that is committed, check it, or report on it.
     Kernels(kernels::Arguments),
+    /// Sweeps, boxes, velocities and splits of generated nuScenes drives beside the official devkit's.
+    NuscenesData,
     /// The nuScenes benchmark beside the official devkit: generated cases, goldens, or time.
     NuscenesEval(nuscenes_eval::Arguments),
     /// Build the CUDA emulator, and print its path: a value for PILOTIS_CUDA_EMULATOR.
     Emulator,
     /// Give generated KITTI cases to mmdet3d's evaluator; `--write` keeps its answers for the tests.
     KittiOracle(kitti_oracle::Arguments),
+    /// Waymo's version 2 as pyarrow writes it: what ours reads of it, beside numpy.
+    WaymoParquet,
     /// Everything that only a GPU can show, in one run and one report file.
     GpuCheck(gpu_check::Arguments),
     /// The benches, or those of one stage.
@@ -62,9 +68,11 @@ fn main() -> ExitCode {
         Chore::Check => check::run(),
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Kernels(arguments) => kernels::run(&arguments),
+        Chore::NuscenesData => nuscenes_data::run(),
         Chore::NuscenesEval(arguments) => nuscenes_eval::run(&arguments),
         Chore::Emulator => emulator::run(),
         Chore::KittiOracle(arguments) => kitti_oracle::run(&arguments),
+        Chore::WaymoParquet => waymo_parquet::run(),
         Chore::GpuCheck(arguments) => gpu_check::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
     };

@@ -1,12 +1,11 @@
 //! The nuScenes benchmark beside the official devkit: generated cases, goldens, and time.
 
-use crate::nuscenes_devkit::Scratch;
-use crate::python_env::{PythonTool, quietly, run_check};
-use crate::run::{cargo, repository, run as run_command};
+use crate::python_env::{PythonTool, run_check};
+use crate::run::{Build, Scratch, example, repository, run as run_command};
 use crate::setup;
 use crate::test::Counts;
-use anyhow::{Context, Result, bail};
-use std::path::{Path, PathBuf};
+use anyhow::{Result, bail};
+use std::path::Path;
 
 const REQUIREMENTS: &str = include_str!("../nuscenes-devkit/requirements.txt");
 const PROBE: &str = "import os; os.environ['MPLBACKEND'] = 'Agg'; import nuscenes.eval.detection.evaluate";
@@ -33,6 +32,9 @@ const SPEED: PythonTool = PythonTool {
     ..EVALUATION
 };
 
+/// The example that evaluates files.
+const PACKAGE: &str = "pilotis-evaluate";
+const PROGRAM: &str = "nuscenes_eval";
 /// Cases of every run of the tests: two of each kind.
 const N_CASES_OF_TESTS: u64 = 14;
 /// Faulty results, each of which is one more check.
@@ -58,11 +60,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return run_command(EVALUATION.command(&cache)?.arg("goldens").arg(golden));
     }
     if arguments.speed {
-        let program = build(true)?;
-        let scratch = scratch(&cache);
+        let program = example(PACKAGE, PROGRAM, Build::Release)?;
+        let scratch = Scratch::new(&cache, "nuscenes-eval");
         return run_command(SPEED.command(&cache)?.arg(program).arg(&scratch.0));
     }
-    let counts = check(&cache, arguments.cases)?;
+    let counts = check(&cache, arguments.cases, Build::Alone)?;
     println!("{counts}");
     if counts.failed > 0 || counts.skipped > 0 {
         bail!("{} cases differ, {} were not tried", counts.failed, counts.skipped);
@@ -72,10 +74,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// The cases of every run of the tests.
 pub(crate) fn check_some(cache: &Path) -> Result<Counts> {
-    check(cache, N_CASES_OF_TESTS)
+    check(cache, N_CASES_OF_TESTS, Build::WithTests)
 }
 
-fn check(cache: &Path, n_cases: u64) -> Result<Counts> {
+fn check(cache: &Path, n_cases: u64, build: Build) -> Result<Counts> {
     let mut check = match EVALUATION.command(cache) {
         Ok(check) => check,
         Err(why) => {
@@ -83,30 +85,14 @@ fn check(cache: &Path, n_cases: u64) -> Result<Counts> {
             return Ok(Counts { skipped: 1, ..Counts::default() });
         }
     };
-    let program = build(false)?;
-    let scratch = scratch(cache);
+    let program = example(PACKAGE, PROGRAM, build)?;
+    let scratch = Scratch::new(cache, "nuscenes-eval");
     let counts = run_check(check.arg(program).arg(n_cases.to_string()).arg(&scratch.0))?;
     let n_expected = n_cases + N_REACTIONS;
     if counts.passed + counts.failed != n_expected {
         bail!("{} of {n_expected} cases of the nuScenes benchmark were tried", counts.passed + counts.failed);
     }
     Ok(counts)
-}
-
-fn scratch(cache: &Path) -> Scratch {
-    Scratch(cache.join(format!(".nuscenes-eval-{}", std::process::id())))
-}
-
-/// The example that evaluates files.
-fn build(is_release: bool) -> Result<PathBuf> {
-    let mut build = cargo(["build", "-p", "pilotis-evaluate", "--example", "nuscenes_eval"]);
-    build.args(is_release.then_some("--release"));
-    quietly(&mut build).context("no program to evaluate with")?;
-    // Examples lie in a folder beside this program, or beside that of the other profile.
-    let here = std::env::current_exe().context("where am I?")?;
-    let target = here.parent().and_then(Path::parent).context("this program lies in no target folder")?;
-    let profile = if is_release { "release" } else { "debug" };
-    Ok(target.join(profile).join("examples").join("nuscenes_eval"))
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 
 use crate::emulator::EMULATOR_VARIABLE;
 use crate::parts::NATIVE_DIR_VARIABLE;
-use crate::run::{cargo, repository, run as run_command, text_of};
-use crate::{check, emulator, kernels, kitti_oracle, nuscenes_devkit, nuscenes_eval, onnx_checker, setup};
+use crate::run::{Build, cargo, repository, run as run_command, text_of};
+use crate::{
+    check, emulator, kernels, kitti_oracle, nuscenes_data, nuscenes_devkit, nuscenes_eval, onnx_checker,
+    setup,
+};
 use anyhow::{Context, Result, bail};
 use std::fmt;
 use std::io::{BufRead, BufReader};
@@ -51,7 +54,10 @@ pub(crate) fn run() -> Result<()> {
         kernels::check_all(&cache),
         onnx_checker::check_all(&repository().join("models"), &cache),
         nuscenes_devkit::check_simulated(&cache),
-        official_evaluators(&cache),
+        // The answers of the official evaluators are committed as well; here they are asked themselves.
+        kitti_oracle::check_cases(&cache),
+        nuscenes_eval::check_some(&cache),
+        nuscenes_data::check(&cache, Build::WithTests),
     ] {
         match step {
             Ok(step) => counts += step,
@@ -66,21 +72,6 @@ pub(crate) fn run() -> Result<()> {
     }
     println!("{counts}");
     verdict(counts)
-}
-
-/// Names that the official evaluators of KITTI and nuScenes are to be asked as well; that takes minutes.
-const ORACLES_VARIABLE: &str = "PILOTIS_ORACLES";
-
-/// The official evaluators beside ours, on generated cases. Their answers are committed, so that the crates'
-/// own tests compare with them everywhere; this asks the evaluators themselves.
-fn official_evaluators(cache: &Path) -> Result<Counts> {
-    if std::env::var_os(ORACLES_VARIABLE).is_none() {
-        println!("skipped: the official evaluators are asked where {ORACLES_VARIABLE} is set");
-        return Ok(Counts { skipped: 1, ..Counts::default() });
-    }
-    let mut counts = kitti_oracle::check_cases(cache)?;
-    counts += nuscenes_eval::check_some(cache)?;
-    Ok(counts)
 }
 
 /// No failure, and something that passed: an empty work-list is a failure.

@@ -2,10 +2,12 @@
 //! `cargo run -p pilotis-datasets --example nuscenes_sweeps -- ROOT VERSION N_SWEEPS devkit|mmdet3d OUT`.
 //!
 //! `OUT/TOKEN.bin` is the cloud of a sample, `f32` x, y, z, intensity, time lag; `OUT/index.json` its points and boxes
-//! by sample; `OUT/velocity.json` velocities by annotation, `null` where unknown.
+//! by sample; `OUT/velocity.json` velocities by annotation, `null` where unknown; `OUT/splits.json` the built-in splits.
 
 use anyhow::{Context, bail};
-use pilotis_datasets::nuscenes::{CachePlace, ReadOptions, Sensors, SweepStyle, Sweeps, Tables};
+use pilotis_datasets::nuscenes::{
+    BUILT_IN_SPLITS, CachePlace, ReadOptions, Sensors, SweepStyle, Sweeps, Tables, built_in_split,
+};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -55,5 +57,9 @@ fn main() -> anyhow::Result<()> {
         .map(|(id, row)| (row.token.to_string(), json!(tables.box_velocity(id))))
         .collect();
     std::fs::write(out.join("velocity.json"), Value::Object(velocities).to_string())?;
+
+    let splits: serde_json::Map<String, Value> =
+        BUILT_IN_SPLITS.iter().map(|name| ((*name).to_owned(), json!(built_in_split(name)))).collect();
+    std::fs::write(out.join("splits.json"), Value::Object(splits).to_string())?;
     Ok(())
 }

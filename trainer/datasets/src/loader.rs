@@ -182,4 +182,31 @@ mod tests {
         sorted.sort_unstable();
         assert_eq!(sorted, (0..100).collect::<Vec<_>>());
     }
+
+    /// Its third sample ends the thread that reads it.
+    struct Panics;
+
+    impl Dataset for Panics {
+        fn n_samples(&self) -> usize {
+            6
+        }
+
+        fn name(&self, _: usize) -> &str {
+            ""
+        }
+
+        fn load(&self, idx: usize) -> anyhow::Result<Sample> {
+            assert!(idx != 2, "planned: sample {idx} panics");
+            Ok(Sample { name: idx.to_string(), ..Sample::default() })
+        }
+    }
+
+    #[test]
+    fn a_dataset_that_panics_costs_the_samples_of_its_thread_and_no_more() {
+        let dataset: Arc<dyn Dataset> = Arc::new(Panics);
+        let loader = Loader::start(&dataset, (0..6).collect(), 2, 1).unwrap();
+        let got: Vec<Option<String>> = loader.map(|sample| sample.ok().map(|s| s.name)).collect();
+        let expected = [Some("0"), Some("1"), None, Some("3"), None, Some("5")];
+        assert_eq!(got, expected.map(|name| name.map(str::to_owned)));
+    }
 }

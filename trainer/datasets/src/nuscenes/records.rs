@@ -376,4 +376,18 @@ mod tests {
             prop_assert!(got.to_bits() == bits || (got == 0.0 && number == 0.0), "{got} but {number}");
         }
     }
+
+    #[test]
+    fn a_table_that_changes_while_it_is_read_is_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.json");
+        std::fs::write(&path, TABLE).unwrap();
+        // Its times change under the reader's eyes; the bytes may be of before or of after.
+        let touch = |_: &Record| {
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).is_ok()
+        };
+        let error = read_in_blocks(&path, touch, 1000).err().unwrap();
+        assert!(matches!(&error, TablesError::Changed { path } if path.ends_with("table.json")), "{error}");
+    }
 }

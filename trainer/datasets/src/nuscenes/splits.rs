@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::nuscenes::Sensors;
     use crate::nuscenes::fixture::Fixture;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn built_in_splits_share_a_thousand_scenes() {
@@ -234,5 +235,46 @@ mod tests {
         assert_eq!(tables.samples_of_split(Some("mini_val")).unwrap().len(), 2);
         let said = tables.samples_of_split(Some("mini_train")).unwrap_err().to_string();
         assert!(said.contains("there are some: val, mini_val"), "{said}");
+    }
+
+    #[test]
+    fn built_in_splits_are_the_devkits_scene_by_scene() {
+        // SHA-256 of the sorted names of `create_splits_scenes` of nuscenes-devkit 1.2.0, a line each.
+        for (split, expected) in [
+            ("train", "182d90e54953d7b0"),
+            ("val", "9c6d87239035bbd3"),
+            ("test", "9e0f5aba17a92e17"),
+            ("mini_train", "c849f160715c4c6f"),
+            ("mini_val", "12657200a28a6a68"),
+            ("train_detect", "8319ca8c0c184969"),
+            ("train_track", "56cf0a1f6965c360"),
+        ] {
+            let digest = Sha256::digest(built_in_split(split).unwrap().join("\n"));
+            let digits: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(digits, expected, "{split}");
+        }
+    }
+
+    #[test]
+    fn a_built_in_split_is_official_in_its_own_version_only() {
+        for (version, own) in [
+            ("v1.0-test", &["test"][..]),
+            ("v1.0-mini", &["mini_train", "mini_val"]),
+            ("v1.0-trainval", &["train", "val", "train_detect", "train_track"]),
+            ("v1.0-sim", &[]),
+        ] {
+            let fixture = Fixture::new();
+            let folder = fixture.root().join(version);
+            if version != "v1.0-test" {
+                std::fs::rename(fixture.root().join("v1.0-test"), &folder).unwrap();
+            }
+            let ours: BTreeMap<&str, [&str; 1]> = BUILT_IN_SPLITS.map(|split| (split, ["two"])).into();
+            std::fs::write(folder.join(SPLITS_FILE), serde_json::to_vec(&ours).unwrap()).unwrap();
+            let tables = Tables::read_folder(&folder, Sensors::Lidar).unwrap();
+            for split in BUILT_IN_SPLITS {
+                let names = tables.scene_names_of_split(split).unwrap();
+                assert_eq!(names != ["two"], own.contains(&split), "{split} of {version}");
+            }
+        }
     }
 }

@@ -153,3 +153,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn lags_are_from_the_key_sweep_or_as_mmdetection3d_has_them_from_the_sample() {
+    let fixture = Fixture::new();
+    // Real tables give both the same time.
+    fixture.set("sample", "s2", "timestamp", 1_503_000);
+    let lags = |sweeps: &Sweeps| -> Vec<f32> {
+        cloud(&fixture, "s2", sweeps).unwrap().points.iter().map(|p| p.time_lag).collect()
+    };
+    let is = |lags: Vec<f32>, expected: [f32; 3]| {
+        assert!(lags.len() == 3 && lags.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{lags:?}");
+    };
+    is(lags(&TEN), [0.0, 0.25, 0.5]);
+    is(lags(&TEN_OF_MMDET3D), [0.0, 0.253, 0.503]);
+}
+
+#[test]
+fn every_sweep_has_the_mounting_that_it_was_recorded_with() {
+    let fixture = Fixture::new();
+    let mut again = fixture.table("calibrated_sensor")[0].clone();
+    again["token"] = "k2".into();
+    again["translation"] = vec![1.0, 0.0, 3.0].into();
+    again["rotation"] = AHEAD.to_vec().into();
+    fixture.add("calibrated_sensor", again);
+    fixture.set("sample_data", "d1b", "calibrated_sensor_token", "k2");
+    // Looking ahead from (1, 0, 3) on the car, so at (6, 6, 10); the car is at (100, 50) and looks along y, so at
+    // (94, 56, 10). The LiDAR of the key sweep is at (100, 51, 2), its axes those of the world.
+    let got = cloud(&fixture, "s2", &Sweeps { n_sweeps: 2, ..TEN }).unwrap();
+    assert_points(&got.points, &[[-3.0, 4.0, -1.0, 100.0, 0.0], [-6.0, 5.0, 8.0, 8.0, 0.25]]);
+}

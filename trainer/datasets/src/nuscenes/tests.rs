@@ -176,6 +176,80 @@ fn categories_have_the_classes_of_the_benchmark() {
 }
 
 #[test]
+fn every_category_has_the_class_that_the_benchmark_gives_it() {
+    let classes = [
+        ("human.pedestrian.adult", "pedestrian"),
+        ("human.pedestrian.child", "pedestrian"),
+        ("human.pedestrian.wheelchair", ""),
+        ("human.pedestrian.stroller", ""),
+        ("human.pedestrian.personal_mobility", ""),
+        ("human.pedestrian.police_officer", "pedestrian"),
+        ("human.pedestrian.construction_worker", "pedestrian"),
+        ("animal", ""),
+        ("vehicle.car", "car"),
+        ("vehicle.motorcycle", "motorcycle"),
+        ("vehicle.bicycle", "bicycle"),
+        ("vehicle.bus.bendy", "bus"),
+        ("vehicle.bus.rigid", "bus"),
+        ("vehicle.truck", "truck"),
+        ("vehicle.construction", "construction_vehicle"),
+        ("vehicle.emergency.ambulance", ""),
+        ("vehicle.emergency.police", ""),
+        ("vehicle.trailer", "trailer"),
+        ("movable_object.barrier", "barrier"),
+        ("movable_object.trafficcone", "traffic_cone"),
+        ("movable_object.pushable_pullable", ""),
+        ("movable_object.debris", ""),
+        ("static_object.bicycle_rack", ""),
+    ];
+    for (category, class) in classes {
+        assert_eq!(detection_class(category).unwrap_or_default(), class, "{category}");
+    }
+}
+
+#[test]
+fn velocities_lie_along_the_axes_of_the_sensor_and_unknown_ones_are_zero() {
+    let fixture = Fixture::new();
+    // The LiDAR looks ahead and 30 degrees down; the car drives ahead, and its box rises, which counts for nothing.
+    let half = std::f64::consts::PI / 12.0;
+    fixture.set("calibrated_sensor", "k", "rotation", vec![half.cos(), 0.0, half.sin(), 0.0]);
+    fixture.set("sample_annotation", "c", "translation", vec![97.0, 62.0, 4.0]);
+    // The other is seen but once, and by radars too.
+    fixture.set("category", "d", "name", "vehicle.truck");
+    fixture.set("sample_annotation", "b", "num_radar_pts", 5);
+    let tables = read(&fixture).unwrap();
+    let sample = tables.samples.find(&Token::from("s1")).unwrap();
+    let [car, truck] = &tables.objects_of(sample).unwrap()[..] else { panic!("two objects") };
+    let ahead = 2.0 * (2.0 * half).cos() as f32;
+    let [x, y] = car.velocity;
+    assert!((x - ahead).abs() < 1e-6 && y.abs() < 1e-6, "{x} {y}, not {ahead}");
+    assert!(truck.velocity.iter().all(|v| v.to_bits() == 0), "{truck:?}");
+    assert_eq!(truck.n_points, 7);
+}
+
+#[test]
+fn of_several_key_frames_of_the_top_lidar_the_last_counts_and_of_other_lidars_none() {
+    let fixture = Fixture::new();
+    fixture.add("sensor", serde_json::json!({"token": "side", "channel": "LIDAR_SIDE", "modality": "lidar"}));
+    let copy = |table: &str, token: &str, changes: &[(&str, &str)]| {
+        let rows = fixture.table(table);
+        let mut row = rows.as_array().unwrap().iter().find(|row| row["token"] == token).unwrap().clone();
+        changes.iter().for_each(|(column, value)| row[*column] = (*value).into());
+        fixture.add(table, row);
+    };
+    copy("calibrated_sensor", "k", &[("token", "beside"), ("sensor_token", "side")]);
+    let key = || {
+        let tables = read(&fixture).unwrap();
+        let sample = tables.samples.find(&Token::from("s2")).unwrap();
+        tables.sample_data[tables.key_lidar(sample).unwrap()].token.to_string()
+    };
+    copy("sample_data", "d2", &[("token", "d2s"), ("calibrated_sensor_token", "beside"), ("prev", "")]);
+    assert_eq!(key(), "d2");
+    copy("sample_data", "d2", &[("token", "d2t"), ("prev", "")]);
+    assert_eq!(key(), "d2t");
+}
+
+#[test]
 fn a_split_loads_with_its_sweeps_its_boxes_and_other_names() {
     let fixture = Fixture::new();
     let sweeps = Sweeps { n_sweeps: 2, style: SweepStyle::Devkit };

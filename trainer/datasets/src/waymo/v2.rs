@@ -167,7 +167,7 @@ impl Segments {
 }
 
 /// The rows of a frame, as few runs of neighbours as there are.
-fn runs_of(file: &ParquetFile, timestamp: i64) -> Result<Vec<Rows>, DatasetError> {
+pub(super) fn runs_of(file: &ParquetFile, timestamp: i64) -> Result<Vec<Rows>, DatasetError> {
     let mut runs: Vec<Rows> = Vec::new();
     for rows in file.groups() {
         let keys = file.keys(TIMESTAMP, rows)?;

@@ -126,3 +126,69 @@ fn the_file_lies_where_it_is_wanted_or_nowhere() {
     assert_eq!(tables, parsed(&fixture));
     assert!(matches!(cache_use, CacheUse::NotWritten(_)), "{cache_use:?}");
 }
+
+#[test]
+fn an_older_time_on_other_contents_deceives_nobody() {
+    let fixture = Fixture::new();
+    age(&fixture);
+    let options = ReadOptions::default();
+    open(&fixture, &options);
+    // The tables seem an hour old when they are indexed, and seem so again after the change.
+    let path = fixture.root().join("v1.0-test/sample_annotation.json");
+    let time = path.metadata().unwrap().modified().unwrap();
+    let text = fs::read_to_string(&path).unwrap().replace("\"num_lidar_pts\":7", "\"num_lidar_pts\":8");
+    fs::write(&path, text).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let (tables, cache_use) = open(&fixture, &options);
+    assert_eq!(tables.annotations.rows()[0].n_lidar_points, 8);
+    assert!(matches!(cache_use, CacheUse::Written(Some(_))), "{cache_use:?}");
+}
+
+#[test]
+fn times_are_believed_only_where_a_later_change_would_have_another() {
+    let fixture = Fixture::new();
+    let folder = fixture.root().join("v1.0-test");
+    let (_, mut sources) = resolve::read_rows(&folder, Sensors::Lidar).unwrap();
+    // Were contents hashed, this one's would not fit.
+    sources.tables[3].digest = [0; 32];
+    let is_same = |sources: &Sources| matches!(sources.compare(&folder).unwrap(), source::Verdict::Same(_));
+    assert!(!is_same(&sources));
+    // Had they been written well before they were opened, nothing would need to be hashed.
+    sources.opened_ns += 3_000_000_000;
+    assert!(is_same(&sources));
+    sources.opened_ns -= 2_000_000_000;
+    assert!(!is_same(&sources));
+}
+
+#[test]
+fn a_file_of_other_sensors_is_not_believed() {
+    let fixture = Fixture::new();
+    let all = ReadOptions { sensors: Sensors::All, ..ReadOptions::default() };
+    let (expected, _) = open(&fixture, &all);
+    open(&fixture, &ReadOptions::default());
+    fs::copy(fixture.root().join(INDEX), fixture.root().join("v1.0-test/.pilotis-index-all")).unwrap();
+    let (tables, cache_use) = open(&fixture, &all);
+    assert_eq!(tables, expected);
+    assert!(
+        matches!(&cache_use, CacheUse::Written(Some(reason)) if reason.contains("other sensors")),
+        "{cache_use:?}"
+    );
+}
+
+#[test]
+fn tables_that_have_settled_are_hashed_once_more_and_then_no_longer() {
+    let fixture = Fixture::new();
+    let options = ReadOptions::default();
+    let index = || fs::read(fixture.root().join(INDEX)).unwrap();
+    open(&fixture, &options);
+    let young = index();
+    // Written a moment ago, tables are hashed, and times that prove nothing are not stated anew.
+    assert_eq!(open(&fixture, &options).1, CacheUse::Read);
+    assert_eq!(index(), young);
+    std::thread::sleep(Duration::from_millis(2100));
+    assert_eq!(open(&fixture, &options).1, CacheUse::Read);
+    let settled = index();
+    assert_ne!(settled, young);
+    assert_eq!(open(&fixture, &options).1, CacheUse::Read);
+    assert_eq!(index(), settled);
+}

@@ -97,6 +97,11 @@ fn shapes_that_do_not_fit_are_errors() {
     says(&|f| f.lasers[1].shape = [5, 8, 4], "4 beam inclinations for 5 rows");
     says(&|f| f.lasers[1].poses = None, "has no poses");
     says(&|f| f.lasers[1].poses = Some(vec![0.0; 24]), "pose image");
+    let mut frame = to_proto(&segment()[0]);
+    let poses = matrix([2, 20, 6], &[0.0; 240]);
+    frame.lasers[1].ri_return1.as_mut().unwrap().range_image_pose_compressed = Some(poses);
+    let error = v1_error(&record(&frame.encode_to_vec()));
+    assert!(error.contains("has poses of 2 x 20 for a range image of 4 x 10"), "{error}");
     says(&|f| f.lasers[1].inclinations[2] = f64::NAN, "not finite");
     says(&|f| f.lasers[0].extrinsic = [0.0; 16], "laser 3 its extrinsic is no rigid motion");
     says(&|f| f.pose[3] = f64::INFINITY, "its pose is no rigid motion");

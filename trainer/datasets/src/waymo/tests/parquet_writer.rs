@@ -16,6 +16,10 @@ pub(super) enum Column {
     Doubles(String, Vec<Option<Vec<f64>>>),
     Floats(String, Vec<Option<Vec<f32>>>),
     Ints(String, Vec<Option<Vec<i32>>>),
+    /// Lists in which there may be nulls.
+    FloatsOrNulls(String, Vec<Vec<Option<f32>>>),
+    /// So many lists of one list of one number.
+    Nested(String, usize),
 }
 
 impl Column {
@@ -24,10 +28,10 @@ impl Column {
             let builder = Type::primitive_type_builder(name, physical);
             Arc::new(builder.with_repetition(Repetition::OPTIONAL).build().unwrap())
         };
-        let list = |name: &str, physical| {
+        let list_of = |name: &str, element: TypePtr| {
             let repeated = Type::group_type_builder("list")
                 .with_repetition(Repetition::REPEATED)
-                .with_fields(vec![leaf("element", physical)])
+                .with_fields(vec![element])
                 .build()
                 .unwrap();
             let builder = Type::group_type_builder(name)
@@ -36,6 +40,7 @@ impl Column {
                 .with_fields(vec![Arc::new(repeated)]);
             Arc::new(builder.build().unwrap())
         };
+        let list = |name: &str, physical| list_of(name, leaf("element", physical));
         match self {
             Self::Int64(name, _) => leaf(name, Physical::INT64),
             Self::Int32(name, _) => leaf(name, Physical::INT32),
@@ -43,6 +48,8 @@ impl Column {
             Self::Doubles(name, _) => list(name, Physical::DOUBLE),
             Self::Floats(name, _) => list(name, Physical::FLOAT),
             Self::Ints(name, _) => list(name, Physical::INT32),
+            Self::FloatsOrNulls(name, _) => list(name, Physical::FLOAT),
+            Self::Nested(name, _) => list_of(name, list("element", Physical::FLOAT)),
         }
     }
 
@@ -54,6 +61,8 @@ impl Column {
             Self::Doubles(_, v) => v.len(),
             Self::Floats(_, v) => v.len(),
             Self::Ints(_, v) => v.len(),
+            Self::FloatsOrNulls(_, v) => v.len(),
+            Self::Nested(_, n) => *n,
         }
     }
 
@@ -65,6 +74,17 @@ impl Column {
             Self::Doubles(_, v) => lists::<DoubleType>(&v[rows], group),
             Self::Floats(_, v) => lists::<FloatType>(&v[rows], group),
             Self::Ints(_, v) => lists::<Int32Type>(&v[rows], group),
+            Self::FloatsOrNulls(_, v) => {
+                let elements = || v[rows.clone()].iter().flat_map(|row| row.iter().enumerate());
+                let values: Vec<f32> = elements().filter_map(|(_, value)| *value).collect();
+                let def: Vec<i16> = elements().map(|(_, value)| 2 + i16::from(value.is_some())).collect();
+                let rep: Vec<i16> = elements().map(|(idx, _)| i16::from(idx > 0)).collect();
+                put::<FloatType>(&values, &def, Some(&rep), group);
+            }
+            Self::Nested(..) => {
+                let n = rows.len();
+                put::<FloatType>(&vec![1.0; n], &vec![5; n], Some(&vec![0; n]), group);
+            }
         }
     }
 }

@@ -194,13 +194,23 @@ pub(super) fn write_v1(split: &Path, frames: &[Frame]) {
     std::fs::write(split.join(format!("segment-{SEGMENT}_with_camera_labels.tfrecord")), bytes).unwrap();
 }
 
-/// Writes version 2; every component has its rows in the order of frames, `rows_per_group` in a row group.
+/// Writes version 2, `rows_per_group` in a row group.
 pub(super) fn write_v2(split: &Path, frames: &[Frame], rows_per_group: usize) {
-    let write = |component: &str, columns: Vec<Column>| {
-        std::fs::create_dir_all(split.join(component)).unwrap();
-        let path = split.join(component).join(format!("{SEGMENT}.parquet"));
-        write_parquet(&path, &columns, rows_per_group);
-    };
+    for (component, columns) in components(frames) {
+        write_component(split, component, &columns, rows_per_group);
+    }
+}
+
+pub(super) fn write_component(split: &Path, component: &str, columns: &[Column], rows_per_group: usize) {
+    std::fs::create_dir_all(split.join(component)).unwrap();
+    let path = split.join(component).join(format!("{SEGMENT}.parquet"));
+    write_parquet(&path, columns, rows_per_group);
+}
+
+/// The components of version 2; every one has its rows in the order of frames.
+pub(super) fn components(frames: &[Frame]) -> Vec<(&'static str, Vec<Column>)> {
+    let mut all = Vec::new();
+    let mut write = |component, columns: Vec<Column>| all.push((component, columns));
     let timestamps = |n: &dyn Fn(&Frame) -> usize| -> Vec<Option<i64>> {
         frames.iter().flat_map(|f| vec![Some(f.timestamp); n(f)]).collect()
     };
@@ -285,4 +295,5 @@ pub(super) fn write_v2(split: &Path, frames: &[Frame], rows_per_group: usize) {
         labels.iter().map(|l| l.difficulty).collect(),
     ));
     write("lidar_box", columns);
+    all
 }
