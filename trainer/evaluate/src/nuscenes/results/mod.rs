@@ -18,7 +18,7 @@ mod tests;
 pub use problem::{BoxField, BoxProblem, ResultsError};
 
 use super::names::{Attribute, DetectionClass};
-use cut::{Batches, Place};
+use cut::{Batches, Ends, Place};
 use rayon::prelude::*;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -86,22 +86,31 @@ impl Results {
     /// **Determinism**: the same for any number of threads.
     pub fn read(path: &Path) -> Result<Self, ResultsError> {
         let unreadable = |source| ResultsError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        Self::from_reader(file).map_err(|error| match error {
-            ResultsError::Stream(source) => unreadable(source),
-            other => other,
-        })
+        let read = |ends: Ends| {
+            let file = File::open(path).map_err(unreadable)?;
+            Self::parse(file, ends).map_err(|error| match error {
+                ResultsError::Stream(source) => unreadable(source),
+                other => other,
+            })
+        };
+        // Ends that were guessed wrongly make errors of their own, those of the file are found by counting.
+        read(Ends::Guessed).or_else(|_| read(Ends::Counted))
     }
 
     /// The same from a stream; it need not be buffered.
     pub fn from_reader(stream: impl Read + Send) -> Result<Self, ResultsError> {
-        let mut batches = Batches::new(stream);
+        Self::parse(stream, Ends::Counted)
+    }
+
+    fn parse(stream: impl Read + Send, ends: Ends) -> Result<Self, ResultsError> {
+        let mut batches = Batches::new(stream, ends);
         let mut collected = Collected::default();
         let mut current = batches.next()?;
         while let Some(batch) = current {
             // While the samples of a block are parsed, the next block is read.
             let (parsed, next) = rayon::join(|| parse_samples(&batch), || batches.next());
             collected.add(&batch, parsed)?;
+            batches.recycle(batch);
             current = next?;
         }
         collected.finish()
