@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
-use pilotis_datasets::kitti::KittiDataset;
+use pilotis_datasets::SENSOR_HEIGHT_M;
 use pilotis_datasets::nuscenes::SweepStyle;
-use pilotis_datasets::waymo::{TYPE_NAMES, WaymoFrame, WaymoLabel, fixture};
-use pilotis_datasets::{Dataset, GroundTruth, SENSOR_HEIGHT_M};
 use pilotis_runtime::DeviceChoice;
 use pilotis_runtime::head::tensorrt::Precision;
-use pilotis_tests::{repository, simulate_drives, why_no_network};
+use pilotis_tests::{repository, simulate_drives, to_waymo, why_no_network};
 use pilotis_trainer::evaluate::deployed::{DeployArgs, PackageArgs};
 use pilotis_trainer::evaluate::frames::DataKind;
 use pilotis_trainer::evaluate::official::{
@@ -17,7 +15,6 @@ use pilotis_trainer::evaluate::official::{
 use pilotis_trainer::evaluate::{compare, deployed, exit, gate, kitti, nuscenes, report, waymo};
 use pilotis_trainer::simulate;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 fn simulated(folder: &Path, format: simulate::Format) -> PathBuf {
@@ -201,44 +198,6 @@ fn a_nuscenes_submission_is_evaluated_to_the_figures_of_the_run() {
     assert_eq!(run["dataset"]["n_groups"], 1);
 }
 
-/// The label that Waymo would have for an object; its vehicles hold all cars, trucks and buses.
-fn waymo_label(object: &GroundTruth) -> WaymoLabel {
-    let name = match object.class_name.as_str() {
-        "car" | "van" | "truck" | "tram" | "misc" => "vehicle",
-        name => name,
-    };
-    let type_idx = TYPE_NAMES.iter().position(|known| *known == name).unwrap_or(0);
-    let [x, y, z] = object.bbox.center;
-    WaymoLabel {
-        type_idx: type_idx as u8,
-        center: [x, y, z + SENSOR_HEIGHT_M].map(f64::from),
-        size: object.bbox.size.map(f64::from),
-        heading: f64::from(object.bbox.yaw),
-        velocity: [0.0; 2],
-        n_points: object.n_points,
-        difficulty: 0,
-    }
-}
-
-/// Frames of KITTI's layout as Waymo would have them: a segment, its origin on the ground.
-fn to_waymo(kitti: &Path, root: &Path) {
-    let dataset = KittiDataset::open(kitti, "all", BTreeMap::new()).unwrap();
-    let frames: Vec<WaymoFrame> = (0..dataset.n_samples())
-        .map(|idx| {
-            let mut sample = dataset.load(idx).unwrap();
-            sample.points.iter_mut().for_each(|p| p.z += SENSOR_HEIGHT_M);
-            WaymoFrame {
-                context_name: "made_0".to_owned(),
-                timestamp_micros: 100_000 * idx as i64,
-                points: sample.points,
-                points_in_no_label_zones: Vec::new(),
-                labels: sample.objects.iter().map(waymo_label).collect(),
-            }
-        })
-        .collect();
-    fixture::write_segment(&root.join("validation"), "made_0", &frames).unwrap();
-}
-
 #[test]
 fn waymo_files_are_evaluated_to_the_figures_of_the_run_and_boxes_are_those_of_the_same_frames_elsewhere() {
     if let Some(reason) = why_no_network() {
@@ -247,7 +206,7 @@ fn waymo_files_are_evaluated_to_the_figures_of_the_run_and_boxes_are_those_of_th
     }
     let folder = tempfile::tempdir().unwrap();
     let (data, root) = (simulated(folder.path(), simulate::Format::Kitti), folder.path().join("waymo"));
-    to_waymo(&data, &root);
+    to_waymo(&data, "all", &root.join("validation"));
     let out = folder.path().join("run");
     let mut args = package_args(&root, "validation", &out);
     args.deploy.raise_m = -SENSOR_HEIGHT_M;

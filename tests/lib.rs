@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
+use pilotis_datasets::kitti::KittiDataset;
+use pilotis_datasets::waymo::{TYPE_NAMES, WaymoFrame, WaymoLabel, fixture};
+use pilotis_datasets::{Dataset, GroundTruth, SENSOR_HEIGHT_M};
 use pilotis_runtime::device::native_parts::Places;
 use pilotis_runtime::{BuildError, CloudFile, Package};
 use pilotis_trainer::simulate;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A path of the repository.
@@ -72,4 +76,42 @@ pub fn simulate_drives(out: &Path, format: simulate::Format, seed: u64) {
         force: false,
     };
     simulate::run(&args).unwrap();
+}
+
+/// The label that Waymo would have for an object; its vehicles hold all cars, trucks and buses.
+fn waymo_label(object: &GroundTruth) -> WaymoLabel {
+    let name = match object.class_name.as_str() {
+        "car" | "van" | "truck" | "tram" | "misc" => "vehicle",
+        name => name,
+    };
+    let type_idx = TYPE_NAMES.iter().position(|known| *known == name).unwrap_or(0);
+    let [x, y, z] = object.bbox.center;
+    WaymoLabel {
+        type_idx: type_idx as u8,
+        center: [x, y, z + SENSOR_HEIGHT_M].map(f64::from),
+        size: object.bbox.size.map(f64::from),
+        heading: f64::from(object.bbox.yaw),
+        velocity: [0.0; 2],
+        n_points: object.n_points,
+        difficulty: 0,
+    }
+}
+
+/// Frames of a split in KITTI's layout as Waymo would have them: a segment, its origin on the ground.
+pub fn to_waymo(kitti: &Path, split: &str, out: &Path) {
+    let dataset = KittiDataset::open(kitti, split, BTreeMap::new()).unwrap();
+    let frames: Vec<WaymoFrame> = (0..dataset.n_samples())
+        .map(|idx| {
+            let mut sample = dataset.load(idx).unwrap();
+            sample.points.iter_mut().for_each(|p| p.z += SENSOR_HEIGHT_M);
+            WaymoFrame {
+                context_name: "made_0".to_owned(),
+                timestamp_micros: 100_000 * idx as i64,
+                points: sample.points,
+                points_in_no_label_zones: Vec::new(),
+                labels: sample.objects.iter().map(waymo_label).collect(),
+            }
+        })
+        .collect();
+    fixture::write_segment(out, "made_0", &frames).unwrap();
 }

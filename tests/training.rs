@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are tests as well")]
 
+use pilotis_datasets::check::{OpenOptions, open};
+use pilotis_datasets::convert::{Target, convert};
+use pilotis_network::Network;
 use pilotis_runtime::{EngineBuilder, golden};
 use pilotis_spec::{HeadLayout, InputStatistics};
-use pilotis_tests::{open_kitti, repository, simulate_drives, why_no_network};
+use pilotis_tests::{open_kitti, repository, simulate_drives, to_waymo, why_no_network};
 use pilotis_trainer::config::TrainConfig;
 use pilotis_trainer::detector::Detector;
 use pilotis_trainer::device::training_device;
+use pilotis_trainer::export::encoder::PfnWeights;
 use pilotis_trainer::export::package::Replace;
 use pilotis_trainer::export::{self, export};
 use pilotis_trainer::simulate;
@@ -49,6 +53,14 @@ fn frames() -> &'static Path {
     })
 }
 
+/// The weights that a run ended with, to be compared.
+fn weights(run: &Path) -> (Vec<PfnWeights>, Network) {
+    let config = TrainConfig::load(&run.join(train::CONFIG_FILE)).unwrap();
+    let detector = Detector::init(&config, &training_device("cpu").unwrap());
+    let detector = train::checkpoint::load_detector(detector, &run.join(train::LAST_FILE)).unwrap();
+    (detector.encoder_weights(), detector.to_network(&config))
+}
+
 #[test]
 fn a_run_that_stops_and_resumes_is_the_run_that_never_stopped() {
     let folder = tempfile::tempdir().unwrap();
@@ -65,18 +77,50 @@ fn a_run_that_stops_and_resumes_is_the_run_that_never_stopped() {
     args.stop_after = None;
     train::run(&args).unwrap();
 
-    let device = training_device("cpu").unwrap();
-    let network = |run: &Path| {
-        let config = TrainConfig::load(&run.join(train::CONFIG_FILE)).unwrap();
-        let detector = Detector::init(&config, &device);
-        let detector = train::checkpoint::load_detector(detector, &run.join(train::LAST_FILE)).unwrap();
-        (detector.encoder_weights(), detector.to_network(&config))
-    };
-    let trained = network(&straight);
-    assert!(trained == network(&stopped), "the resumed run ended elsewhere");
+    let trained = weights(&straight);
+    assert!(trained == weights(&stopped), "the resumed run ended elsewhere");
     let config = TrainConfig::load(&tiny()).unwrap();
-    let untrained = Detector::init(&config, &device);
+    let untrained = Detector::init(&config, &training_device("cpu").unwrap());
     assert!(trained.1 != untrained.to_network(&config), "training changed nothing");
+}
+
+/// The tiny configuration with other data.
+fn with_dataset(folder: &Path, name: &str, dataset: &str) -> PathBuf {
+    let text = std::fs::read_to_string(tiny()).unwrap();
+    let (before, rest) = text.split_once("[dataset]").unwrap();
+    let (_, after) = rest.split_once("[train]").unwrap();
+    let path = folder.join(format!("{name}.toml"));
+    std::fs::write(&path, format!("{before}[dataset]\n{dataset}\n[train]{after}")).unwrap();
+    path
+}
+
+#[test]
+fn every_dataset_is_trained_on_and_a_cache_gives_the_run_of_what_it_was_made_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = |name: &str| folder.path().join(name);
+    simulate_drives(&root("nuscenes"), simulate::Format::Nuscenes, 11);
+    for (split, name) in [("train", "training"), ("val", "validation")] {
+        to_waymo(frames(), split, &root("waymo").join(name));
+        let source = OpenOptions { split: Some(split.to_owned()), ..OpenOptions::default() };
+        let frames = open(frames(), &source).unwrap();
+        std::fs::create_dir_all(root("cache")).unwrap();
+        convert(frames.as_ref(), &root("cache").join(split), Target::Cache, &|| {}).unwrap();
+    }
+    let trained = |name: &str, dataset: &str, data: &Path| {
+        let config = with_dataset(folder.path(), name, dataset);
+        let out = root(&format!("run of {name}"));
+        train::run(&TrainArgs { config, ..train_args(data, &out) }).unwrap();
+        // The best detector was chosen on the validation split.
+        assert!(out.join(train::BEST_FILE).exists(), "{name}");
+        weights(&out)
+    };
+    trained("nuscenes", "kind = \"nuscenes\"\nroot = \"\"\nn_sweeps = 2\n", &root("nuscenes"));
+    let waymo = "kind = \"waymo\"\nroot = \"\"\ntrain_split = \"training\"\nval_split = \"validation\"\n\
+                 rename = { vehicle = \"car\" }\n";
+    trained("waymo", waymo, &root("waymo"));
+    let of_kitti = trained("kitti", "kind = \"kitti\"\nroot = \"\"\nreading_threads = 3\n", frames());
+    let of_cache = trained("cache", "kind = \"cache\"\nroot = \"\"\n", &root("cache"));
+    assert!(of_kitti == of_cache, "the cache trains another detector");
 }
 
 #[test]

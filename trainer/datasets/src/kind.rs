@@ -161,10 +161,13 @@ mod tests {
 
     #[test]
     fn an_origin_on_the_ground_is_one_at_the_sensor_lowered() {
-        assert_eq!(Convention::WAYMO.raise_m(Convention::KITTI), -1.73);
-        assert_eq!(Convention::NUSCENES.raise_m(Convention::WAYMO), 1.73);
-        assert_eq!(Convention::KITTI.raise_m(Convention::NUSCENES), 0.0);
-        assert_eq!(Convention::WAYMO.raise_m(Convention::WAYMO), 0.0);
+        let is = |from: Convention, to: Convention, expected_m: f32| {
+            assert_eq!(from.raise_m(to).to_bits(), expected_m.to_bits());
+        };
+        is(Convention::WAYMO, Convention::KITTI, -1.73);
+        is(Convention::NUSCENES, Convention::WAYMO, 1.73);
+        is(Convention::KITTI, Convention::NUSCENES, 0.0);
+        is(Convention::WAYMO, Convention::WAYMO, 0.0);
         // As caches of before have it.
         let before = r#"{"is_x_ahead":true,"intensity_full_scale":1.0}"#;
         assert_eq!(serde_json::from_str::<Convention>(before).unwrap(), Convention::KITTI);

@@ -205,7 +205,7 @@ fn splits_of_waymo_are_looked_at_one_after_another() {
         n_points: 9,
         difficulty: 0,
     };
-    let flat = WaymoLabel { type_idx: 2, size: [1.0, 1.0, 0.0], ..car.clone() };
+    let flat = WaymoLabel { type_idx: 2, size: [1.0, 1.0, 0.0], ..car };
     fixture::write_segment(&root.join("training"), "a", &[frame(4, vec![car]), frame(2, vec![])]).unwrap();
     fixture::write_segment(&root.join("validation"), "b", &[frame(3, vec![flat])]).unwrap();
     let report = checked(root);

@@ -222,7 +222,7 @@ fn waymo_becomes_kitti_with_the_origin_at_the_sensor() {
     let heights: Vec<f32> = sample.points.iter().map(|p| p.z).collect();
     assert!(near(heights[0], 0.75 - 1.73) && near(heights[1], -1.73), "{heights:?}");
     // What shines brighter than the full scale is as bright as that.
-    assert_eq!([sample.points[0].intensity, sample.points[1].intensity], [0.5, 1.0]);
+    assert_eq!([0, 1].map(|k: usize| sample.points[k].intensity.to_bits()), [0.5_f32, 1.0].map(f32::to_bits));
     let car = &sample.objects[0];
     assert_eq!((car.class_name.as_str(), car.n_points), ("car", 1));
     assert!(near(car.bbox.center[2], 0.75 - 1.73) && near(car.bbox.yaw, 0.5), "{car:?}");
