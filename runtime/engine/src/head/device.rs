@@ -36,8 +36,10 @@ pub trait DeviceHead: Send {
     ///
     /// Called for every frame, or once while the stream is captured into a graph; a network that
     /// finds then that it cannot be captured answers with a fault, such as
-    /// [`DeviceFault::CAPTURE_UNSUPPORTED`], and frames run without a graph. **Errors**: the driver's; [`DeviceFault::NOT_SUPPORTED`] for an engine that fails
-    /// without one, [`DeviceHead::last_error`] has its words. **Allocation**: none.
+    /// [`DeviceFault::CAPTURE_UNSUPPORTED`], and frames run without a graph.
+    ///
+    /// **Errors**: the driver's; [`DeviceFault::NOT_SUPPORTED`] for an engine that fails without one,
+    /// [`DeviceHead::last_error`] has its words. **Allocation**: none.
     fn enqueue(&mut self, stream: &mut Stream) -> Result<(), DeviceFault>;
 
     /// The network engine's words on the last failure.
