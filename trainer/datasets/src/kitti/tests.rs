@@ -320,22 +320,22 @@ fn frames_have_the_drives_of_the_mapping_and_a_mapping_without_one_is_refused() 
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     for folder in ["ImageSets", "mapping", "training/velodyne"] {
-        std::fs::create_dir_all(root.join(folder)).unwrap();
+        fs::create_dir_all(root.join(folder)).unwrap();
     }
     for name in ["000000", "000001"] {
-        std::fs::write(root.join(format!("training/velodyne/{name}.bin")), [0; 16]).unwrap();
+        fs::write(root.join(format!("training/velodyne/{name}.bin")), [0; 16]).unwrap();
     }
-    std::fs::write(root.join("ImageSets/train.txt"), "000001\n000000\n").unwrap();
+    fs::write(root.join("ImageSets/train.txt"), "000001\n000000\n").unwrap();
     let open = || KittiDataset::open(root, "train", BTreeMap::new());
     assert_eq!(open().unwrap().drive(0), None);
-    std::fs::write(root.join("mapping").join(MAPPING_FILE), "d first 1\nd second 1\n").unwrap();
-    std::fs::write(root.join("mapping").join(ORDER_FILE), "1,2").unwrap();
+    fs::write(root.join("mapping").join(MAPPING_FILE), "d first 1\nd second 1\n").unwrap();
+    fs::write(root.join("mapping").join(ORDER_FILE), "1,2").unwrap();
     let dataset = open().unwrap();
     assert_eq!(
         [0, 1, 2].map(|idx| dataset.drive(idx)),
         [Some("second"), Some("first"), None].map(|d| d.map(str::to_owned))
     );
-    std::fs::write(root.join("mapping").join(ORDER_FILE), "2").unwrap();
+    fs::write(root.join("mapping").join(ORDER_FILE), "2").unwrap();
     let refused = [open().err(), KittiDataset::open_all(root, BTreeMap::new()).err()];
     assert!(
         refused.iter().flatten().all(|e| e.to_string().contains("000001"))
