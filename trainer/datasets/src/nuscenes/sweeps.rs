@@ -17,6 +17,7 @@ use super::table::Id;
 use crate::DatasetError;
 use glam::{DAffine3, DMat3, DVec3};
 use pilotis_spec::Point;
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs::File;
@@ -26,6 +27,9 @@ use std::str::FromStr;
 
 /// Bytes of a record: x, y, z, intensity and ring as little-endian `f32`.
 pub(crate) const RECORD_BYTES: usize = 20;
+/// Records that are moved at once.
+const RECORDS_A_STEP: usize = 64;
+
 /// A point nearer than this to its sensor, along x and along y, is of the vehicle itself.
 const CLOSE_M: f32 = 1.0;
 
@@ -186,6 +190,7 @@ impl Tables {
         let sweeps = self.sweeps_of(sample, sweeps)?;
         let mut cloud = SweepCloud { n_sweeps: sweeps.len(), ..SweepCloud::default() };
         let mut bytes = Vec::new();
+        let arch = Arch::new();
         for sweep in &sweeps {
             let path = self.path_of(&self.sample_data[sweep.recorded].filename);
             let records = read_records(&path, &mut bytes)?;
@@ -193,46 +198,80 @@ impl Tables {
                 // Sweeps are of nearly the same size.
                 cloud.points.reserve(records.len() * sweeps.len() + records.len() / 8);
             }
-            let lag = sweep.time_lag_s as f32;
-            match sweep.moved {
-                Move::Stay => cloud.append(records, sweep.drops_close, lag, |p| p),
-                Move::Once(by) => cloud.append(records, sweep.drops_close, lag, |p| {
-                    by.transform_point3(DVec3::from_array(p.map(f64::from))).to_array().map(|v| v as f32)
-                }),
-                Move::Twice { rotation, shift } => cloud.append(records, sweep.drops_close, lag, |p| {
-                    let turned = (rotation * DVec3::from_array(p.map(f64::from))).as_vec3();
-                    (turned.as_dvec3() + shift).to_array().map(|v| v as f32)
-                }),
-            }
+            arch.dispatch(Append { cloud: &mut cloud, records, sweep, time_lag: sweep.time_lag_s as f32 });
         }
         Ok(cloud)
     }
 }
 
-impl SweepCloud {
-    fn append(
-        &mut self,
-        records: &[[u8; RECORD_BYTES]],
-        drops_close: bool,
-        time_lag: f32,
-        moved: impl Fn([f32; 3]) -> [f32; 3],
-    ) {
-        self.points.reserve(records.len());
-        let (n_before, mut n_close) = (self.points.len(), 0);
-        for record in records {
-            let [x, y, z, intensity] = floats(record);
-            if drops_close && x.abs() < CLOSE_M && y.abs() < CLOSE_M {
-                n_close += 1;
-                continue;
-            }
-            let [x, y, z] = moved([x, y, z]);
-            let point = Point { x, y, z, intensity, time_lag };
-            if point.is_finite() {
-                self.points.push(point);
-            }
+/// Adds the records of a sweep to a cloud. The same operations in the same order on every processor, with as many
+/// lanes as it has: what is inlined here is compiled for each kind of them.
+struct Append<'a> {
+    cloud: &'a mut SweepCloud,
+    records: &'a [[u8; RECORD_BYTES]],
+    sweep: &'a Sweep,
+    time_lag: f32,
+}
+
+impl WithSimd for Append<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.sweep.moved {
+            Move::Stay => self.append(|place| place),
+            Move::Once(by) => self.append(
+                #[inline(always)]
+                |p| by.transform_point3(DVec3::from_array(p.map(f64::from))).to_array().map(|v| v as f32),
+            ),
+            Move::Twice { rotation, shift } => self.append(
+                #[inline(always)]
+                |p| {
+                    let turned = (rotation * DVec3::from_array(p.map(f64::from))).as_vec3();
+                    (turned.as_dvec3() + shift).to_array().map(|v| v as f32)
+                },
+            ),
         }
-        self.n_close += n_close;
-        self.n_not_finite += records.len() - n_close - (self.points.len() - n_before);
+    }
+}
+
+impl Append<'_> {
+    /// In steps without branches, so that several points are moved at once.
+    #[inline(always)]
+    fn append(self, moved: impl Fn([f32; 3]) -> [f32; 3]) {
+        let Self { cloud, records, sweep: Sweep { drops_close, .. }, time_lag } = self;
+        let (n_before, mut n_close) = (cloud.points.len(), 0);
+        cloud.points.reserve(records.len());
+        let mut places = [[0.0_f32; RECORDS_A_STEP]; 3];
+        let mut intensities = [0.0_f32; RECORDS_A_STEP];
+        // Numbers, since a mask of them is what instructions for several make.
+        let (mut are_close, mut are_kept) = ([0_u32; RECORDS_A_STEP], [0_u32; RECORDS_A_STEP]);
+        let mut kept = [Point::default(); RECORDS_A_STEP];
+        for records in records.chunks(RECORDS_A_STEP) {
+            for (k, record) in records.iter().enumerate() {
+                [places[0][k], places[1][k], places[2][k], intensities[k]] = floats(record);
+            }
+            for k in 0..RECORDS_A_STEP {
+                let [x, y, z] = [places[0][k], places[1][k], places[2][k]];
+                let is_close = *drops_close & (x.abs() < CLOSE_M) & (y.abs() < CLOSE_M);
+                let [x, y, z] = moved([x, y, z]);
+                [places[0][k], places[1][k], places[2][k]] = [x, y, z];
+                // Zero where all are finite, else NaN.
+                let zero = x * 0.0 + y * 0.0 + z * 0.0 + intensities[k] * 0.0;
+                are_close[k] = u32::from(is_close);
+                are_kept[k] = u32::from((zero == 0.0) & !is_close);
+            }
+            let mut n_kept = 0;
+            for k in 0..records.len() {
+                let [x, y, z] = [places[0][k], places[1][k], places[2][k]];
+                kept[n_kept] = Point { x, y, z, intensity: intensities[k], time_lag };
+                n_kept += are_kept[k] as usize;
+            }
+            n_close += are_close[..records.len()].iter().sum::<u32>() as usize;
+            cloud.points.extend_from_slice(&kept[..n_kept]);
+        }
+        cloud.n_close += n_close;
+        cloud.n_not_finite += records.len() - n_close - (cloud.points.len() - n_before);
     }
 }
 
