@@ -3,8 +3,7 @@
 //! What is in `boxes.json` stands in `boxes_file`.
 //!
 //! nuScenes' LiDAR has x to the right and y ahead, and intensities of 0..255. A model may be trained
-//! on other axes and another scale: [`FrameFolder::turned`] and [`FrameFolder::scaled`] bring points and
-//! boxes to those. Without them they are given as they were recorded.
+//! on other axes and another scale: [`Moved`](crate::Moved) brings points and boxes to those.
 //!
 //! **Source**: nuscenes-devkit, `docs/schema_nuscenes.md`; the info files of MMDetection3D.
 
@@ -17,17 +16,14 @@ pub use super::boxes_file::BOXES_FILE;
 use super::boxes_file::{BoxesFile, cloud_name};
 use super::nuscenes::RECORD_BYTES;
 use super::{Dataset, DatasetError, GroundTruth, Sample, points_in_box, read_points};
+use pilotis_spec::Box3d;
 use pilotis_spec::codec::normalize_yaw;
-use pilotis_spec::{Box3d, Point};
 use std::collections::BTreeMap;
 use std::f32::consts::FRAC_PI_2;
 use std::path::{Path, PathBuf};
 
 /// The turn about z that brings nuScenes' axes, x to the right, to x ahead.
 pub const TO_X_AHEAD_RAD: f32 = -FRAC_PI_2;
-
-/// Largest intensity of nuScenes' points.
-pub const INTENSITY_FULL_SCALE: f32 = 255.0;
 
 /// Name of the objects whose category has none.
 const OTHER: &str = "other";
@@ -38,8 +34,6 @@ pub struct FrameFolder {
     root: PathBuf,
     name: String,
     rename: BTreeMap<String, String>,
-    turn_rad: f32,
-    intensity_factor: f32,
 }
 
 impl FrameFolder {
@@ -53,21 +47,7 @@ impl FrameFolder {
     /// **Errors**: boxes that cannot be read, no file of points or several of which none is named.
     pub fn open(root: &Path, rename: BTreeMap<String, String>) -> Result<Self, DatasetError> {
         let name = cloud_name(&BoxesFile::read(root)?.cloud(root)?);
-        Ok(Self { root: root.to_owned(), name, rename, turn_rad: 0.0, intensity_factor: 1.0 })
-    }
-
-    /// Turns points, boxes and velocities counter-clockwise about z.
-    #[must_use]
-    pub fn turned(mut self, turn_rad: f32) -> Self {
-        self.turn_rad = turn_rad;
-        self
-    }
-
-    /// Brings intensities of 0..255 to this full scale.
-    #[must_use]
-    pub fn scaled(mut self, intensity_full_scale: f32) -> Self {
-        self.intensity_factor = intensity_full_scale / INTENSITY_FULL_SCALE;
-        self
+        Ok(Self { root: root.to_owned(), name, rename })
     }
 
     /// The file of its points.
@@ -79,30 +59,14 @@ impl FrameFolder {
 
     fn read(&self) -> Result<Sample, DatasetError> {
         let file = BoxesFile::read(&self.root)?;
-        let (sin, cos) = (libm::sinf(self.turn_rad), libm::cosf(self.turn_rad));
-        let turn = |x: f32, y: f32| [x * cos - y * sin, x * sin + y * cos];
-        let recorded = read_points::<RECORD_BYTES>(&file.cloud(&self.root)?)?;
-        let points: Vec<Point> = recorded
-            .iter()
-            .map(|p| {
-                let [x, y] = turn(p.x, p.y);
-                Point { x, y, intensity: p.intensity * self.intensity_factor, ..*p }
-            })
-            .collect();
+        let points = read_points::<RECORD_BYTES>(&file.cloud(&self.root)?)?;
         let objects = file.instances.iter().map(|instance| {
-            let recorded_box = instance.bbox();
-            let [x, y] = turn(recorded_box.center[0], recorded_box.center[1]);
-            let bbox = Box3d {
-                center: [x, y, recorded_box.center[2]],
-                size: recorded_box.size,
-                yaw: normalize_yaw(recorded_box.yaw + self.turn_rad),
-            };
-            let [vx, vy] = instance.velocity();
+            let bbox = instance.bbox();
             GroundTruth {
                 class_name: self.class_name(file.category(instance)),
-                bbox,
-                velocity: turn(vx, vy),
-                n_points: instance.num_lidar_pts.unwrap_or_else(|| points_in_box(&recorded, &recorded_box)),
+                n_points: instance.num_lidar_pts.unwrap_or_else(|| points_in_box(&points, &bbox)),
+                bbox: Box3d { yaw: normalize_yaw(bbox.yaw), ..bbox },
+                velocity: instance.velocity(),
                 ..GroundTruth::default()
             }
         });

@@ -3,7 +3,10 @@
 #![allow(clippy::float_cmp, reason = "exact answers are meant")]
 
 use super::*;
+use crate::{Convention, Motion, Moved};
+use pilotis_spec::Point;
 use std::fs;
+use std::sync::Arc;
 
 const BOXES: &str = r#"{
     "categories": {"vehicle.car": 0, "human.pedestrian.adult": 1},
@@ -48,10 +51,17 @@ fn a_frame_is_given_as_it_was_recorded() {
     assert!(dataset.load(1).unwrap_err().to_string().contains("no sample 1"));
 }
 
+/// With x ahead, and intensities up to 1.
+fn ahead(folder: FrameFolder) -> Moved<FrameFolder> {
+    let intensity_factor = 1.0 / Convention::NUSCENES.intensity_full_scale;
+    let motion = Motion { turn_rad: TO_X_AHEAD_RAD, intensity_factor, ..Motion::default() };
+    Moved { dataset: Arc::new(folder), motion }
+}
+
 #[test]
 fn points_boxes_and_velocities_turn_together_and_intensities_are_scaled() {
     let folder = folder(BOXES);
-    let sample = open(&folder).turned(TO_X_AHEAD_RAD).scaled(1.0).load(0).unwrap();
+    let sample = ahead(open(&folder)).load(0).unwrap();
     // What was 10 m ahead along y and 2 m to the right is ahead along x and at y = -2.
     let close = |a: f32, b: f32| (a - b).abs() < 1e-5;
     let point = &sample.points[0];
@@ -120,7 +130,7 @@ fn a_real_frame_has_the_points_that_its_source_counted() {
     // Not all: the source knows pitch and roll, and its boxes were not rounded.
     assert_eq!(sample.objects.iter().filter(is_exact).count(), 61);
     // Turned, the boxes hold the same points; a few stand on a face.
-    let turned = dataset.turned(TO_X_AHEAD_RAD).load(0).unwrap();
+    let turned = ahead(dataset).load(0).unwrap();
     for (a, b) in sample.objects.iter().zip(&turned.objects) {
         let [a, b] = [(&sample, a), (&turned, b)].map(|(s, o)| points_in_box(&s.points, &o.bbox));
         assert!(a.abs_diff(b) <= 1, "{a} and {b}");

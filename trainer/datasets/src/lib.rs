@@ -14,13 +14,15 @@ mod geometry;
 mod kind;
 pub mod kitti;
 mod loader;
+mod motion;
 pub mod nuscenes;
 pub mod nuscenes_frames;
 pub mod waymo;
 
 pub use geometry::{BoxTest, points_in_box};
 pub use kind::{Convention, Kind, SENSOR_HEIGHT_M};
-pub use loader::{Loader, shuffled_order};
+pub use loader::{Loader, generator, shuffled_order};
+pub use motion::{Motion, Moved};
 
 use pilotis_spec::{Box3d, Point};
 use std::io;

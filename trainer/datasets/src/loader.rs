@@ -11,14 +11,19 @@ use std::thread::JoinHandle;
 /// What sets the shuffling apart from other uses of one seed.
 const PURPOSE: u64 = 1;
 
-/// The indices of a split in an order that depends on seed and epoch alone.
-pub fn shuffled_order(seed: u64, epoch: usize, n_samples: usize) -> Vec<usize> {
+/// A generator for one purpose: every (seed, purpose, epoch, sample) has its own.
+pub fn generator(seed: u64, purpose: u64, epoch: usize, idx: usize) -> ChaCha8Rng {
     let mut key = [0_u8; 32];
-    for (k, v) in [seed, PURPOSE, epoch as u64].into_iter().enumerate() {
+    for (k, v) in [seed, purpose, epoch as u64, idx as u64].into_iter().enumerate() {
         key[8 * k..8 * k + 8].copy_from_slice(&v.to_le_bytes());
     }
+    ChaCha8Rng::from_seed(key)
+}
+
+/// The indices of a split in an order that depends on seed and epoch alone.
+pub fn shuffled_order(seed: u64, epoch: usize, n_samples: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..n_samples).collect();
-    order.shuffle(&mut ChaCha8Rng::from_seed(key));
+    order.shuffle(&mut generator(seed, PURPOSE, epoch, 0));
     order
 }
 

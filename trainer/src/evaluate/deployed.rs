@@ -1,6 +1,6 @@
 //! Deployed: a package on a dataset, through the very pipeline that runs in a vehicle.
 
-use super::frames::{DataKind, Frames, Source, motion_of};
+use super::frames::{DataKind, Frames, Source};
 use super::official::{AttributeRule, KittiResults, NuscenesResults, Official, WaymoResults};
 use super::{CenterDistanceReport, Filter, FrameResult, evaluate};
 use crate::datasets::{Dataset, Sample};
@@ -115,7 +115,7 @@ impl Deployed {
     /// What takes the boxes for the dataset's own benchmark.
     fn official(&self, args: &PackageArgs, out: &Path) -> anyhow::Result<Official> {
         let manifest = self.package.manifest();
-        let (classes, motion) = (&manifest.classes, motion_of(&args.deploy));
+        let (classes, motion) = (&manifest.classes, self.frames.motion);
         Ok(match &self.frames.source {
             Source::Kitti => {
                 Official::Kitti(KittiResults::start(&args.deploy.data, &args.split, classes, out)?)

@@ -3,12 +3,12 @@
 use super::deployed::DeployArgs;
 use crate::datasets::frame_folder::{FrameFolder, TO_X_AHEAD_RAD};
 use crate::datasets::kitti::KittiDataset;
-use crate::datasets::waymo::{self, WaymoDataset, WaymoFrame, WaymoSettings};
-use crate::datasets::{Dataset, Sample};
-use pilotis_datasets::Convention;
-use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, Sweeps, version_folders};
+use crate::datasets::waymo::{WaymoDataset, WaymoFrame, WaymoSettings};
+use crate::datasets::{Dataset, DatasetError, Kind, Sample};
+use anyhow::bail;
+use pilotis_datasets::nuscenes::{CachePlace, NuscenesDataset, Sweeps};
+use pilotis_datasets::{Convention, Motion, Moved};
 use pilotis_runtime::Package;
-use pilotis_spec::codec::normalize_yaw;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,14 +30,16 @@ pub enum DataKind {
 }
 
 impl DataKind {
-    pub(super) fn of(self, root: &Path) -> Self {
+    /// The format of a folder.
+    ///
+    /// **Errors**: a folder that looks like nothing, or like several things.
+    fn of(self, root: &Path) -> Result<Kind, DatasetError> {
         match self {
-            Self::Auto if FrameFolder::is_at(root) => Self::Frame,
-            Self::Auto if !version_folders(root).is_empty() => Self::Nuscenes,
-            Self::Auto if root.join("ImageSets").is_dir() => Self::Kitti,
-            Self::Auto if !waymo::splits(root).is_empty() => Self::Waymo,
-            Self::Auto => Self::Kitti,
-            kind => kind,
+            Self::Auto => Kind::of(root),
+            Self::Kitti => Ok(Kind::Kitti),
+            Self::Nuscenes => Ok(Kind::Nuscenes),
+            Self::Waymo => Ok(Kind::Waymo),
+            Self::Frame => Ok(Kind::Frame),
         }
     }
 }
@@ -48,6 +50,8 @@ pub(super) struct Frames {
     pub(super) dataset: Box<dyn Dataset>,
     /// As they were.
     pub(super) source: Source,
+    /// What brought them there.
+    pub(super) motion: Motion,
 }
 
 /// Where frames come from.
@@ -62,99 +66,53 @@ pub(super) enum Source {
     Frame,
 }
 
-/// The motion that brought frames to the model's axes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Motion {
-    /// Counter-clockwise about z, first.
-    pub turn_rad: f32,
-    /// Up, then.
-    pub raise_m: f32,
-}
-
 impl Frames {
     /// Opens the frames; a folder of one frame has no splits.
     ///
-    /// Intensities of nuScenes' frames are brought to the full scale that the package states.
+    /// Intensities of nuScenes' and Waymo's frames are brought to the full scale that the package states.
     ///
-    /// **Errors**: those of the dataset.
+    /// **Errors**: those of the dataset; one without labels, or a cache, which has lost where its samples are from.
     pub(super) fn open(args: &DeployArgs, split: &str, package: &Package) -> anyhow::Result<Self> {
         let manifest = package.manifest();
-        let full_scale = manifest.points.intensity_full_scale;
-        let motion = motion_of(args);
-        let (dataset, source): (Box<dyn Dataset>, Source) = match args.kind.of(&args.data) {
-            DataKind::Frame => {
+        let kind = args.kind.of(&args.data)?;
+        let motion = motion_of(args, kind, manifest.points.intensity_full_scale);
+        let (dataset, source): (Box<dyn Dataset>, Source) = match kind {
+            Kind::Frame => {
                 let folder = FrameFolder::open(&args.data, BTreeMap::new())?;
-                (Box::new(folder.turned(motion.turn_rad).scaled(full_scale)), Source::Frame)
+                (Box::new(Moved { dataset: Arc::new(folder), motion }), Source::Frame)
             }
-            DataKind::Nuscenes => {
-                let frames = Arc::new(open_nuscenes(args, split, &manifest.classes)?);
-                let intensity_factor = full_scale / Convention::NUSCENES.intensity_full_scale;
-                let dataset = Moved { frames: Arc::clone(&frames), motion, intensity_factor };
-                (Box::new(dataset), Source::Nuscenes(frames))
+            Kind::Nuscenes => {
+                let dataset = Arc::new(open_nuscenes(args, split, &manifest.classes)?);
+                (Box::new(Moved { dataset: Arc::clone(&dataset), motion }), Source::Nuscenes(dataset))
             }
-            DataKind::Waymo => {
-                let frames = Arc::new(open_waymo(args, split, &manifest.classes)?);
-                let intensity_factor = full_scale / Convention::WAYMO.intensity_full_scale;
-                let dataset = Moved { frames: Arc::clone(&frames), motion, intensity_factor };
-                (Box::new(dataset), Source::Waymo(frames))
+            Kind::Waymo => {
+                let dataset = Arc::new(open_waymo(args, split, &manifest.classes)?);
+                (Box::new(Moved { dataset: Arc::clone(&dataset), motion }), Source::Waymo(dataset))
             }
-            DataKind::Auto | DataKind::Kitti => {
-                (Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?), Source::Kitti)
+            Kind::Kitti => (Box::new(KittiDataset::open(&args.data, split, BTreeMap::new())?), Source::Kitti),
+            Kind::Folder | Kind::Cache => {
+                bail!("`{}` looks like a `{kind}`, which cannot be evaluated", args.data.display())
             }
         };
-        Ok(Self { dataset, source })
+        Ok(Self { dataset, source, motion })
     }
 }
 
-/// How frames are brought to the model's axes.
-pub(super) fn motion_of(args: &DeployArgs) -> Motion {
-    match args.kind.of(&args.data) {
-        DataKind::Frame | DataKind::Nuscenes => {
-            Motion { turn_rad: args.turn_rad.unwrap_or(TO_X_AHEAD_RAD), raise_m: 0.0 }
-        }
-        DataKind::Waymo => Motion { turn_rad: args.turn_rad.unwrap_or(0.0), raise_m: args.raise_m },
-        DataKind::Auto | DataKind::Kitti => Motion::default(),
-    }
-}
-
-/// Samples in the frame and the scale of intensities that a model has.
-struct Moved<D> {
-    frames: Arc<D>,
-    motion: Motion,
-    intensity_factor: f32,
-}
-
-impl<D: Dataset> Dataset for Moved<D> {
-    fn n_samples(&self) -> usize {
-        self.frames.n_samples()
-    }
-
-    fn name(&self, idx: usize) -> &str {
-        self.frames.name(idx)
-    }
-
-    fn load(&self, idx: usize) -> anyhow::Result<Sample> {
-        let mut sample = self.frames.load(idx)?;
-        let Motion { turn_rad, raise_m } = self.motion;
-        let (sin, cos) = (libm::sinf(turn_rad), libm::cosf(turn_rad));
-        let turn = |[x, y]: [f32; 2]| [x * cos - y * sin, x * sin + y * cos];
-        for point in &mut sample.points {
-            [point.x, point.y] = turn([point.x, point.y]);
-            point.z += raise_m;
-            point.intensity *= self.intensity_factor;
-        }
-        for object in &mut sample.objects {
-            let [x, y, z] = object.bbox.center;
-            let [x, y] = turn([x, y]);
-            object.bbox.center = [x, y, z + raise_m];
-            object.bbox.yaw = normalize_yaw(object.bbox.yaw + turn_rad);
-            object.velocity = turn(object.velocity);
-        }
-        Ok(sample)
-    }
-
-    fn drive(&self, idx: usize) -> Option<String> {
-        self.frames.drive(idx)
+/// How frames are brought to the model's axes and to its scale of intensities; KITTI's are there.
+fn motion_of(args: &DeployArgs, kind: Kind, full_scale: f32) -> Motion {
+    let factor_from = |from: Convention| full_scale / from.intensity_full_scale;
+    match kind {
+        Kind::Frame | Kind::Nuscenes => Motion {
+            turn_rad: args.turn_rad.unwrap_or(TO_X_AHEAD_RAD),
+            raise_m: 0.0,
+            intensity_factor: factor_from(Convention::NUSCENES),
+        },
+        Kind::Waymo => Motion {
+            turn_rad: args.turn_rad.unwrap_or(0.0),
+            raise_m: args.raise_m,
+            intensity_factor: factor_from(Convention::WAYMO),
+        },
+        Kind::Kitti | Kind::Folder | Kind::Cache => Motion::default(),
     }
 }
 

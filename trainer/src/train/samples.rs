@@ -7,13 +7,11 @@ use crate::datasets::{Dataset, Sample, augment};
 use crate::head::anchors::{AnchorLabels, PositiveAnchor};
 use crate::head::centers::{CenterLabels, CenterObject};
 use anyhow::{Context, anyhow};
-use pilotis_datasets::{Loader, shuffled_order};
+use pilotis_datasets::{Loader, generator, shuffled_order};
 use pilotis_runtime::bev::PillarFrame;
 use pilotis_runtime::pillars::PillarsStage;
 use pilotis_runtime::points::{CloudView, PointsStage};
 use pilotis_spec::{FrameReport, HeadLayout, PillarsSpec};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -133,15 +131,6 @@ impl Assigners {
             }
         }
     }
-}
-
-/// A generator for one purpose: every (seed, purpose, epoch, sample) has its own.
-pub fn generator(seed: u64, purpose: u64, epoch: usize, idx: usize) -> ChaCha8Rng {
-    let mut key = [0_u8; 32];
-    for (k, v) in [seed, purpose, epoch as u64, idx as u64].into_iter().enumerate() {
-        key[8 * k..8 * k + 8].copy_from_slice(&v.to_le_bytes());
-    }
-    ChaCha8Rng::from_seed(key)
 }
 
 /// What sets augmentation apart from other uses of one seed; the loader's order is purpose 1.

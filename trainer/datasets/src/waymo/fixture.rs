@@ -29,12 +29,7 @@ pub fn write_segment(split: &Path, name: &str, frames: &[WaymoFrame]) -> std::io
     std::fs::create_dir_all(split)?;
     let mut bytes = Vec::new();
     for frame in frames {
-        let data = message_of(frame)?.encode_to_vec();
-        let length = (data.len() as u64).to_le_bytes();
-        bytes.extend_from_slice(&length);
-        bytes.extend_from_slice(&masked_crc(&length).to_le_bytes());
-        bytes.extend_from_slice(&data);
-        bytes.extend_from_slice(&masked_crc(&data).to_le_bytes());
+        bytes.extend(record(&message_of(frame)?.encode_to_vec()));
     }
     std::fs::write(split.join(format!("segment-{name}.tfrecord")), bytes)
 }
@@ -68,8 +63,8 @@ fn message_of(frame: &WaymoFrame) -> std::io::Result<proto::Frame> {
         extrinsic: transform(),
     };
     let first = proto::RangeImage {
-        range_image_compressed: Some(matrix([1, width as i32, 4], image)?),
-        range_image_pose_compressed: Some(matrix([1, width as i32, 6], poses)?),
+        range_image_compressed: Some(matrix([1, width as i32, 4], &image)?),
+        range_image_pose_compressed: Some(matrix([1, width as i32, 6], &poses)?),
     };
     Ok(proto::Frame {
         context: Some(proto::Context {
@@ -83,26 +78,29 @@ fn message_of(frame: &WaymoFrame) -> std::io::Result<proto::Frame> {
     })
 }
 
-fn matrix(shape: [i32; 3], data: Vec<f32>) -> std::io::Result<Vec<u8>> {
+/// A compressed `MatrixFloat`.
+pub(super) fn matrix(shape: [i32; 3], values: &[f32]) -> std::io::Result<Vec<u8>> {
     let shape = Some(proto::MatrixShape { dims: shape.to_vec() });
+    deflate(&proto::MatrixFloat { data: values.to_vec(), shape }.encode_to_vec())
+}
+
+pub(super) fn deflate(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(&proto::MatrixFloat { data, shape }.encode_to_vec())?;
+    encoder.write_all(bytes)?;
     encoder.finish()
 }
 
+/// One record of a TFRecord file.
+pub(super) fn record(data: &[u8]) -> Vec<u8> {
+    let length = (data.len() as u64).to_le_bytes();
+    let (length_crc, crc) = (masked_crc(&length).to_le_bytes(), masked_crc(data).to_le_bytes());
+    [&length[..], &length_crc[..], data, &crc[..]].concat()
+}
+
 fn label_of(l: &WaymoLabel) -> label::Label {
-    let ([x, y, z], [length, width, height]) = (l.center, l.size);
     label::Label {
         id: None,
-        bbox: Some(label::LabelBox {
-            center_x: Some(x),
-            center_y: Some(y),
-            center_z: Some(z),
-            length: Some(length),
-            width: Some(width),
-            height: Some(height),
-            heading: Some(l.heading),
-        }),
+        bbox: Some(label::LabelBox::new(l.center, l.size, l.heading)),
         metadata: Some(label::Metadata {
             speed_x: Some(l.velocity[0]),
             speed_y: Some(l.velocity[1]),

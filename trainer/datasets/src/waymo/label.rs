@@ -54,6 +54,21 @@ pub struct LabelBox {
     pub heading: Option<f64>,
 }
 
+impl LabelBox {
+    /// One with all its numbers: centre; length, width, height; heading.
+    pub fn new([x, y, z]: [f64; 3], [length, width, height]: [f64; 3], heading: f64) -> Self {
+        Self {
+            center_x: Some(x),
+            center_y: Some(y),
+            center_z: Some(z),
+            length: Some(length),
+            width: Some(width),
+            height: Some(height),
+            heading: Some(heading),
+        }
+    }
+}
+
 /// `Label.Metadata`: metres a second.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub struct Metadata {

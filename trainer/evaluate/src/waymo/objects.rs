@@ -217,16 +217,7 @@ impl WaymoObjects {
 
     fn encode_one(&self, object: &WaymoObject, bytes: &mut Vec<u8>) {
         let key = self.frame_of(object);
-        let ([x, y, z], [length, width, height]) = (object.bbox.center, object.bbox.size);
-        let bbox = proto::LabelBox {
-            center_x: Some(x),
-            center_y: Some(y),
-            center_z: Some(z),
-            length: Some(length),
-            width: Some(width),
-            height: Some(height),
-            heading: Some(object.bbox.heading),
-        };
+        let bbox = proto::LabelBox::new(object.bbox.center, object.bbox.size, object.bbox.heading);
         let message = proto::Object {
             object: Some(proto::Label {
                 bbox: Some(bbox),

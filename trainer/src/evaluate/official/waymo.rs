@@ -4,13 +4,13 @@ use super::Figures;
 use crate::datasets::points_in_box;
 use crate::datasets::waymo::{WaymoFrame, WaymoLabel};
 use crate::evaluate::deployed::write_json;
-use crate::evaluate::frames::{Motion, WaymoFrames};
+use crate::evaluate::frames::WaymoFrames;
 use anyhow::ensure;
+use pilotis_datasets::Motion;
 use pilotis_evaluate::waymo::{
     FrameKey, LabelBox, Level, ObjectType, Settings, WaymoObject, WaymoObjects, evaluate,
 };
-use pilotis_spec::codec::normalize_yaw;
-use pilotis_spec::{Box3d, Detection};
+use pilotis_spec::Detection;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -136,13 +136,7 @@ fn prediction(
     motion: Motion,
     frame: &WaymoFrame,
 ) -> WaymoObject {
-    let Box3d { center: [x, y, z], size, yaw } = detection.bbox;
-    let (sin, cos) = (libm::sinf(-motion.turn_rad), libm::cosf(-motion.turn_rad));
-    let bbox = Box3d {
-        center: [x * cos - y * sin, x * sin + y * cos, z - motion.raise_m],
-        size,
-        yaw: normalize_yaw(yaw - motion.turn_rad),
-    };
+    let bbox = motion.undo(&detection.bbox);
     WaymoObject {
         frame_idx,
         object_type: Some(object_type),
@@ -161,7 +155,7 @@ fn prediction(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pilotis_spec::Point;
+    use pilotis_spec::{Box3d, Point};
 
     fn frame(zone: &[[f32; 3]]) -> WaymoFrame {
         let point = |[x, y, z]: &[f32; 3]| Point { x: *x, y: *y, z: *z, ..Point::default() };
@@ -177,7 +171,7 @@ mod tests {
     #[test]
     fn a_box_comes_back_into_the_frame_of_the_vehicle() {
         // The model has x to the left of the vehicle, and its origin 1.73 m above the ground.
-        let motion = Motion { turn_rad: -std::f32::consts::FRAC_PI_2, raise_m: -1.73 };
+        let motion = Motion { turn_rad: -std::f32::consts::FRAC_PI_2, raise_m: -1.73, ..Motion::default() };
         let bbox = Box3d { center: [2.0, -10.0, -0.73], size: [4.0, 2.0, 1.5], yaw: 0.25 };
         let detection = Detection { bbox, score: 0.5, ..Detection::default() };
         let of = |zone: &[[f32; 3]]| prediction(3, &detection, ObjectType::Vehicle, motion, &frame(zone));

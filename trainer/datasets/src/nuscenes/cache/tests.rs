@@ -36,6 +36,15 @@ fn tables_from_the_file_are_those_that_were_parsed() {
     assert_eq!(open(&fixture, &all), (tables, CacheUse::Read));
 }
 
+/// Another count of points, in as many bytes and with the time of before.
+fn change_in_secret(fixture: &Fixture) {
+    let path = fixture.root().join("v1.0-test/sample_annotation.json");
+    let time = path.metadata().unwrap().modified().unwrap();
+    let text = fs::read_to_string(&path).unwrap().replace("\"num_lidar_pts\":7", "\"num_lidar_pts\":8");
+    fs::write(&path, text).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+}
+
 #[test]
 fn a_file_of_other_tables_is_not_believed() {
     let fixture = Fixture::new();
@@ -43,11 +52,7 @@ fn a_file_of_other_tables_is_not_believed() {
     open(&fixture, &options);
     age(&fixture);
     // As many bytes as before, and the same time as before: only the content tells, or that the system knows better.
-    let path = fixture.root().join("v1.0-test/sample_annotation.json");
-    let time = path.metadata().unwrap().modified().unwrap();
-    let text = fs::read_to_string(&path).unwrap().replace("\"num_lidar_pts\":7", "\"num_lidar_pts\":8");
-    fs::write(&path, text).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    change_in_secret(&fixture);
     let (tables, cache_use) = open(&fixture, &options);
     assert_eq!(tables.annotations.rows()[0].n_lidar_points, 8);
     let CacheUse::Written(Some(reason)) = &cache_use else { panic!("{cache_use:?}") };
@@ -134,11 +139,7 @@ fn an_older_time_on_other_contents_deceives_nobody() {
     let options = ReadOptions::default();
     open(&fixture, &options);
     // The tables seem an hour old when they are indexed, and seem so again after the change.
-    let path = fixture.root().join("v1.0-test/sample_annotation.json");
-    let time = path.metadata().unwrap().modified().unwrap();
-    let text = fs::read_to_string(&path).unwrap().replace("\"num_lidar_pts\":7", "\"num_lidar_pts\":8");
-    fs::write(&path, text).unwrap();
-    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    change_in_secret(&fixture);
     let (tables, cache_use) = open(&fixture, &options);
     assert_eq!(tables.annotations.rows()[0].n_lidar_points, 8);
     assert!(matches!(cache_use, CacheUse::Written(Some(_))), "{cache_use:?}");

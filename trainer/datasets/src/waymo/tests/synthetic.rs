@@ -1,12 +1,9 @@
 //! A small segment made by formulas, and its writers in both versions.
 
-use super::super::tfrecord::masked_crc;
-use super::super::{label, proto};
+pub(super) use super::super::fixture::record;
+use super::super::{fixture, label, proto};
 use super::parquet_writer::{Column, write_parquet};
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
 use prost::Message;
-use std::io::Write;
 use std::path::Path;
 
 pub(super) const SEGMENT: &str = "1005081002024129653_5313_150_5333_150";
@@ -113,14 +110,11 @@ fn frame(k: usize) -> Frame {
 }
 
 pub(super) fn matrix(shape: [i32; 3], values: &[f32]) -> Vec<u8> {
-    let shape = Some(proto::MatrixShape { dims: shape.to_vec() });
-    deflate(&proto::MatrixFloat { data: values.to_vec(), shape }.encode_to_vec())
+    fixture::matrix(shape, values).unwrap()
 }
 
 pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    fixture::deflate(bytes).unwrap()
 }
 
 pub(super) fn to_proto(frame: &Frame) -> proto::Frame {
@@ -147,18 +141,10 @@ pub(super) fn to_proto(frame: &Frame) -> proto::Frame {
         }),
     };
     let label = |l: &Label| {
-        let [x, y, z, length, width, height, heading] = l.bbox.map(Some);
+        let [x, y, z, length, width, height, heading] = l.bbox;
         proto::Label {
             id: None,
-            bbox: Some(label::LabelBox {
-                center_x: x,
-                center_y: y,
-                center_z: z,
-                length,
-                width,
-                height,
-                heading,
-            }),
+            bbox: Some(label::LabelBox::new([x, y, z], [length, width, height], heading)),
             metadata: l.speed.map(|[x, y, z]| label::Metadata {
                 speed_x: Some(x),
                 speed_y: Some(y),
@@ -179,13 +165,6 @@ pub(super) fn to_proto(frame: &Frame) -> proto::Frame {
         lasers: frame.lasers.iter().map(laser).collect(),
         laser_labels: frame.labels.iter().map(label).collect(),
     }
-}
-
-/// One record of a TFRecord file.
-pub(super) fn record(data: &[u8]) -> Vec<u8> {
-    let length = (data.len() as u64).to_le_bytes();
-    let (length_crc, crc) = (masked_crc(&length).to_le_bytes(), masked_crc(data).to_le_bytes());
-    [&length[..], &length_crc[..], data, &crc[..]].concat()
 }
 
 pub(super) fn write_v1(split: &Path, frames: &[Frame]) {
