@@ -224,14 +224,6 @@ def splits(_, got, __):
     return f"{len(theirs)} splits, {sum(map(len, theirs.values()))} names of scenes"
 
 
-def say(title, check, *arguments):
-    try:
-        print(f"ok {title}: {check(*arguments)}")
-    except Exception as error:  # Whatever it is, it is this check's failure.
-        print(f"failed {title}: {' '.join(str(error).split()) or repr(error)}")
-    sys.stdout.flush()
-
-
 def main(program, scratch):
     for seed in SEEDS:
         folder = f"{scratch}/{seed}"

@@ -10,6 +10,7 @@ use std::path::Path;
 
 const DATA: PythonTool = PythonTool {
     check: concat!(
+        include_str!("../say.py"),
         include_str!("../nuscenes-devkit/generate.py"),
         include_str!("../nuscenes-devkit/sweeps.py")
     ),

@@ -14,7 +14,7 @@ const WRITER: PythonTool = PythonTool {
     folder: "waymo-parquet",
     requirements: include_str!("../waymo-parquet/requirements.txt"),
     probe: "import numpy, pyarrow.parquet",
-    check: include_str!("../waymo-parquet/check.py"),
+    check: concat!(include_str!("../say.py"), include_str!("../waymo-parquet/check.py")),
 };
 
 /// The names, points and labels of four segments, and a list with a null in it.

@@ -287,14 +287,6 @@ def null_in_a_list(program, root, frames):
     return "record 6" + done.stderr.splitlines()[0].partition("record 6")[2]
 
 
-def say(title, check, *arguments):
-    try:
-        print(f"ok waymo-parquet {title}: {check(*arguments)}")
-    except Exception as error:  # Whatever it is, it is this check's failure.
-        print(f"failed waymo-parquet {title}: {' '.join(str(error).split()) or repr(error)}")
-    sys.stdout.flush()
-
-
 def main(program, root):
     rnd, made = np.random.default_rng(7), {}
     for number, (segment, options) in enumerate(SEGMENTS.items()):
@@ -315,9 +307,9 @@ def main(program, root):
         if [line["timestamp_micros"] for line in of_segment] != [f["timestamp"] for f in made[segment]]:
             print(f"failed waymo-parquet {segment}: frames in another order")
         title = f"{options['compression']}, {options['row_group_size']} rows a group"
-        say(f"{title}, points", points, made[segment], of_segment)
-        say(f"{title}, labels", labels, made[segment], of_segment)
-    say("null within a list", null_in_a_list, program, root, next(iter(made.values())))
+        say(f"waymo-parquet {title}, points", points, made[segment], of_segment)
+        say(f"waymo-parquet {title}, labels", labels, made[segment], of_segment)
+    say("waymo-parquet null within a list", null_in_a_list, program, root, next(iter(made.values())))
 
 
 main(sys.argv[1], sys.argv[2])

@@ -322,17 +322,22 @@ fn whatever_the_library_refuses_is_an_error_and_leaves_nothing() {
     }
 }
 
+/// The same with a network on the processor to take over, and a fault of the driver; `None` without that, too.
+fn alone_with_stand_in(test: &str, fault: &str) -> Option<Stage> {
+    let onnxruntime = match Places::from_env().onnxruntime() {
+        Ok(library) => library,
+        Err(missing) => {
+            println!("skipped: {missing}");
+            return None;
+        }
+    };
+    alone(test, &[("PILOTIS_EMULATOR_FAULT", fault), ("ORT_DYLIB_PATH", onnxruntime.to_str().unwrap())])
+}
+
 #[test]
 fn the_cpu_takes_over_from_tensorrt_when_the_card_is_lost() {
     let test = "the_cpu_takes_over_from_tensorrt_when_the_card_is_lost";
-    let native = Places::from_env().onnxruntime();
-    let Ok(onnxruntime) = native else {
-        println!("skipped: {}", native.unwrap_err());
-        return;
-    };
-    let onnxruntime = onnxruntime.to_str().unwrap();
-    let variables = [("PILOTIS_EMULATOR_FAULT", "cuGraphLaunch:700:6"), ("ORT_DYLIB_PATH", onnxruntime)];
-    let Some(stage) = alone(test, &variables) else { return };
+    let Some(stage) = alone_with_stand_in(test, "cuGraphLaunch:700:6") else { return };
     let mut card = Stage::builder().on_device_lost(OnDeviceLost::UseCpu).build(&stage.package).unwrap();
     let mut cpu = EngineBuilder::new().on_mismatch(OnMismatch::Flag).build(&stage.package).unwrap();
     let mut n_lost = 0;
@@ -360,16 +365,8 @@ fn the_cpu_takes_over_from_tensorrt_when_the_card_is_lost() {
 #[test]
 fn what_a_lost_card_has_drawn_is_not_what_the_cpu_looks_at() {
     let test = "what_a_lost_card_has_drawn_is_not_what_the_cpu_looks_at";
-    let native = Places::from_env().onnxruntime();
-    let Ok(onnxruntime) = native else {
-        println!("skipped: {}", native.unwrap_err());
-        return;
-    };
-    let onnxruntime = onnxruntime.to_str().unwrap();
     // Building waits a few times, and a frame around a network on the host twice.
-    let variables =
-        [("PILOTIS_EMULATOR_FAULT", "cuStreamSynchronize:700:30"), ("ORT_DYLIB_PATH", onnxruntime)];
-    let Some(stage) = alone(test, &variables) else { return };
+    let Some(stage) = alone_with_stand_in(test, "cuStreamSynchronize:700:30") else { return };
     let builder = || EngineBuilder::new().on_mismatch(OnMismatch::Flag);
     let on_card = builder().device(DeviceChoice::Cuda).on_device_lost(OnDeviceLost::UseCpu);
     let (mut card, mut cpu) =
